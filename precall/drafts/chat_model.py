@@ -1,0 +1,68 @@
+"""A chat model as draft: the same prompt, history and tools as the target's, asked num_samples times at once."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from precall.chat import ChatClient, Messages, Sampling
+from precall.drafts.protocol import Prediction
+from precall.errors import BackendError, ConfigError
+from precall.tools import Tool
+
+
+class ChatDraft:
+    """Predicts with a chat model (the paper's S, alg:spec-tool-cache).
+
+    With several samples, sample i is sent with seed `sampling.seed + i`; at temperature 0 all samples are alike, which
+    is refused.
+    """
+
+    def __init__(
+        self,
+        client: ChatClient,
+        sampling: Sampling,
+        num_samples: int = 1,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> None:
+        if num_samples < 1:
+            raise ConfigError(f"num_samples is {num_samples}; it must be at least 1. speculation=off asks no draft.")
+        if num_samples > 1 and sampling.temperature == 0.0:
+            raise ConfigError(
+                f"num_samples is {num_samples} at temperature 0: all samples would be alike. "
+                "Set the draft's temperature above 0, or num_samples to 1."
+            )
+        self._client = client
+        self._sampling = sampling
+        self._num_samples = num_samples
+        self._extra_body = extra_body
+
+    async def predict(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Prediction, None]:
+        """Yield each sample when it is complete. A failed sample does not keep back the others; its BackendError is
+        raised after them."""
+        samples = [asyncio.create_task(self._ask(index, messages, tools)) for index in range(self._num_samples)]
+        failure: BackendError | None = None
+        try:
+            for sample in asyncio.as_completed(samples):
+                try:
+                    yield await sample
+                except BackendError as error:
+                    failure = failure or error
+        finally:
+            for task in samples:
+                task.cancel()
+            await asyncio.gather(*samples, return_exceptions=True)
+        if failure is not None:
+            raise failure
+
+    async def _ask(self, index: int, messages: Messages, tools: Sequence[Tool]) -> Prediction:
+        sampling = self._sampling
+        if sampling.seed is not None:
+            sampling = replace(sampling, seed=sampling.seed + index)
+        generation = await self._client.generate(messages, tools, sampling, self._extra_body)
+        return Prediction(
+            sample=index,
+            calls=generation.tool_calls,
+            sent_s=generation.sent_s,
+            num_output_tokens=generation.num_output_tokens,
+        )

@@ -1,0 +1,23 @@
+"""The errors of the library.
+
+PrecallError
+├── ConfigError (ValueError)         a setting that a user can correct
+├── MalformedCallError (ValueError)  a tool call whose arguments are not one JSON object
+└── BackendError (RuntimeError)      a model endpoint that failed; it ends the trajectory
+"""
+
+
+class PrecallError(Exception):
+    """Root of every error that the library raises on purpose."""
+
+
+class ConfigError(PrecallError, ValueError):
+    """A setting is outside its rule. The message names the setting, its value, the rule and the remedy."""
+
+
+class MalformedCallError(PrecallError, ValueError):
+    """A model wrote a tool call whose arguments are not one JSON object."""
+
+
+class BackendError(PrecallError, RuntimeError):
+    """A model endpoint refused, failed or broke off; the trajectory cannot go on."""

@@ -1,0 +1,108 @@
+"""Executions: predicted calls that were launched, from launch to their fate. One object serves one trajectory."""
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+
+from precall.calls import CallKey, Observation, ToolCall
+from precall.events import EventKind, EventRecorder, now_s
+from precall.tools import Effect, Tool, ToolExecutor
+
+
+class Fate(StrEnum):
+    """What became of an execution."""
+
+    USED = "used"
+    WASTED = "wasted"  # finished, and nobody asked for it
+    CANCELLED = "cancelled"  # still running when it was no longer needed
+    FAILED = "failed"  # the tool raised or ran out of time; a confirmed call is then run afresh
+
+
+class Outcome(StrEnum):
+    """How a confirmed call was found."""
+
+    READY_HIT = "ready_hit"
+    PENDING_HIT = "pending_hit"
+    MISS = "miss"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Execution:
+    tool: Tool
+    task: asyncio.Task[Observation]
+    launched_s: float
+
+
+class Executions:
+    """The executions of one turn at a time; `end_turn` settles whatever the turn did not use."""
+
+    def __init__(self, executor: ToolExecutor, recorder: EventRecorder) -> None:
+        self._executor = executor
+        self._recorder = recorder
+        self._turn = 0
+        self._alive: dict[CallKey, _Execution] = {}
+        self._cancelled: set[asyncio.Task[Observation]] = set()
+
+    def launch(self, turn: int, tool: Tool, call: ToolCall, key: CallKey, occurrence: int) -> None:
+        """Start `call` in a task of its own; `key` is not alive, and the policy has allowed it."""
+        assert key not in self._alive, f"{key} is already running"
+        self._turn = turn
+        task = asyncio.create_task(_run(self._executor, tool, call, occurrence))
+        self._alive[key] = _Execution(tool=tool, task=task, launched_s=now_s())
+        self._recorder.emit(EventKind.EXECUTION_LAUNCHED, turn, name=key.name, arguments=key.arguments)
+
+    async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
+        """Hand over the observation for `key`, waiting for it if the tool still runs. A miss comes with None."""
+        execution = self._alive.get(key)
+        if execution is None:
+            return Outcome.MISS, None
+        outcome = Outcome.READY_HIT if execution.task.done() else Outcome.PENDING_HIT
+        observation = await asyncio.shield(execution.task)
+        del self._alive[key]
+        if observation.is_error:
+            self._end(key, execution, Fate.FAILED)
+            return Outcome.MISS, None
+        self._end(key, execution, Fate.USED)
+        return outcome, observation
+
+    def state_changed(self) -> None:
+        """Drop every execution that read state which a confirmed call has just changed."""
+        self._drop([key for key, execution in self._alive.items() if execution.tool.effect is not Effect.PURE])
+
+    def end_turn(self) -> None:
+        """Settle what the turn did not use: cancel what runs, write off what has finished. Returns at once."""
+        self._drop(list(self._alive))
+
+    async def aclose(self) -> None:
+        """Wait until every cancelled tool has really stopped."""
+        self.end_turn()
+        await asyncio.gather(*self._cancelled, return_exceptions=True)
+        self._cancelled.clear()
+
+    def _drop(self, keys: list[CallKey]) -> None:
+        for key in keys:
+            execution = self._alive.pop(key)
+            task = execution.task
+            if not task.done():
+                task.cancel()
+                self._cancelled.add(task)
+                self._end(key, execution, Fate.CANCELLED)
+            else:
+                self._end(key, execution, Fate.FAILED if task.result().is_error else Fate.WASTED)
+
+    def _end(self, key: CallKey, execution: _Execution, fate: Fate) -> None:
+        task = execution.task
+        has_finished = task.done() and not task.cancelled()
+        self._recorder.emit(
+            EventKind.EXECUTION_ENDED,
+            self._turn,
+            name=key.name,
+            arguments=key.arguments,
+            fate=fate,
+            launched_s=execution.launched_s,
+            duration_s=task.result().duration_s if has_finished else now_s() - execution.launched_s,
+        )
+
+
+async def _run(executor: ToolExecutor, tool: Tool, call: ToolCall, occurrence: int) -> Observation:
+    return await executor(tool, call, occurrence)

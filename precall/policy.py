@@ -1,0 +1,32 @@
+"""May this predicted call be launched? Decided at launch, from what the tool declares."""
+
+from dataclasses import dataclass
+
+from precall.errors import ConfigError
+from precall.tools import Tool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchPolicy:
+    """Launches tools that leave the world as it is, at most `max_executions_per_turn` of them a turn."""
+
+    max_executions_per_turn: int = 16
+
+    def __post_init__(self) -> None:
+        if self.max_executions_per_turn < 1:
+            raise ConfigError(
+                f"max_executions_per_turn is {self.max_executions_per_turn}; it must be at least 1. "
+                "Set speculation=off to disable speculation."
+            )
+
+    def allows_effect(self, tool: Tool) -> bool:
+        """Whether a call of `tool` can be launched at all."""
+        return not tool.effect.changes_state
+
+    def refusal(self, tool: Tool, num_launched: int) -> str | None:
+        """Return why a call of `tool` may not be launched after `num_launched` others in this turn, or None."""
+        if not self.allows_effect(tool):
+            return f"effect {tool.effect}"
+        if num_launched >= self.max_executions_per_turn:
+            return "budget of the turn"
+        return None

@@ -1,0 +1,169 @@
+"""Speculation of one trajectory, as a turn sees it: off, or on this side of the endpoint."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from precall.calls import CallKey, Observation, canonical_key
+from precall.chat import Messages
+from precall.drafts.protocol import Draft, Prediction
+from precall.errors import BackendError, MalformedCallError
+from precall.events import EventKind, EventRecorder
+from precall.executions import Executions, Outcome
+from precall.policy import LaunchPolicy
+from precall.tools import Tool, ToolExecutor
+
+
+class Speculation(Protocol):
+    """What a turn asks of speculation; one object serves one trajectory."""
+
+    def start_turn(self, turn: int, messages: Messages, tools: Sequence[Tool], num_confirmed: Counter[CallKey]) -> None:
+        """Begin to predict. Returns at once."""
+
+    def target_finished(self) -> None:
+        """The target has spoken: what the draft has not yet said comes too late for this turn."""
+
+    async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
+        """Hand over the observation of a confirmed call, waiting for it if its tool still runs."""
+        ...
+
+    def has_predicted(self, key: CallKey) -> bool: ...
+
+    def is_eligible(self, tool: Tool) -> bool: ...
+
+    def state_changed(self) -> None: ...
+
+    def end_turn(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class NoSpeculation:
+    """Speculation off: nothing is predicted, every confirmed call is a miss."""
+
+    def start_turn(self, turn: int, messages: Messages, tools: Sequence[Tool], num_confirmed: Counter[CallKey]) -> None:
+        pass
+
+    def target_finished(self) -> None:
+        pass
+
+    async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
+        return Outcome.MISS, None
+
+    def has_predicted(self, key: CallKey) -> bool:
+        return False
+
+    def is_eligible(self, tool: Tool) -> bool:
+        return LaunchPolicy().allows_effect(tool)
+
+    def state_changed(self) -> None:
+        pass
+
+    def end_turn(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
+class ClientSpeculation:
+    """Client-side speculation: the draft's calls run on this side while the target generates."""
+
+    def __init__(self, draft: Draft, policy: LaunchPolicy, executor: ToolExecutor, recorder: EventRecorder) -> None:
+        self._draft = draft
+        self._policy = policy
+        self._recorder = recorder
+        self._executions = Executions(executor, recorder)
+        self._predicted: set[CallKey] = set()
+        self._num_launched = 0
+        self._drafting: asyncio.Task[None] | None = None
+        self._ended: list[asyncio.Task[None]] = []
+
+    def start_turn(self, turn: int, messages: Messages, tools: Sequence[Tool], num_confirmed: Counter[CallKey]) -> None:
+        assert self._drafting is None, "the last turn has not ended"
+        self._predicted.clear()
+        self._num_launched = 0
+        # The history goes on growing while the draft reads it: hand it a copy.
+        self._drafting = asyncio.create_task(self._speculate(turn, list(messages), tools, num_confirmed))
+
+    async def _speculate(
+        self, turn: int, messages: Messages, tools: Sequence[Tool], num_confirmed: Counter[CallKey]
+    ) -> None:
+        by_name = {tool.name: tool for tool in tools}
+        self._recorder.emit(EventKind.DRAFT_STARTED, turn)
+        try:
+            async with aclosing(self._draft.predict(messages, tools)) as predictions:
+                async for prediction in predictions:
+                    self._launch_allowed(turn, prediction, by_name, num_confirmed)
+        except BackendError as error:
+            self._recorder.emit(EventKind.DRAFT_FAILED, turn, message=str(error))
+
+    def _launch_allowed(
+        self, turn: int, prediction: Prediction, tools: dict[str, Tool], num_confirmed: Counter[CallKey]
+    ) -> None:
+        self._recorder.emit(
+            EventKind.DRAFT_ANSWERED,
+            turn,
+            sample=prediction.sample,
+            sent_s=prediction.sent_s,
+            num_calls=len(prediction.calls),
+            num_output_tokens=prediction.num_output_tokens,
+        )
+        for call in prediction.calls:
+            tool = tools.get(call.name)
+            if tool is None:
+                self._refuse(turn, call.name, call.arguments, "no such tool")
+                continue
+            try:
+                key = canonical_key(call, tool.parameters)
+            except MalformedCallError:
+                self._refuse(turn, call.name, call.arguments, "malformed")
+                continue
+            if key in self._predicted:
+                continue
+            self._predicted.add(key)
+            self._recorder.emit(
+                EventKind.CALL_PREDICTED, turn, name=key.name, arguments=key.arguments, sample=prediction.sample
+            )
+            refusal = self._policy.refusal(tool, self._num_launched)
+            if refusal is not None:
+                self._refuse(turn, key.name, key.arguments, refusal)
+                continue
+            self._num_launched += 1
+            self._executions.launch(turn, tool, call, key, num_confirmed[key])
+
+    def _refuse(self, turn: int, name: str, arguments: str, reason: str) -> None:
+        self._recorder.emit(EventKind.EXECUTION_REFUSED, turn, name=name, arguments=arguments, reason=reason)
+
+    def target_finished(self) -> None:
+        if self._drafting is not None:
+            self._drafting.cancel()
+            self._ended.append(self._drafting)
+            self._drafting = None
+
+    async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
+        return await self._executions.take(key)
+
+    def has_predicted(self, key: CallKey) -> bool:
+        return key in self._predicted
+
+    def is_eligible(self, tool: Tool) -> bool:
+        return self._policy.allows_effect(tool)
+
+    def state_changed(self) -> None:
+        self._executions.state_changed()
+
+    def end_turn(self) -> None:
+        self.target_finished()
+        self._executions.end_turn()
+
+    async def aclose(self) -> None:
+        """Stop all that speculation started and wait for its end. Raises a draft's error that is no BackendError."""
+        self.end_turn()
+        await self._executions.aclose()
+        for ended in await asyncio.gather(*self._ended, return_exceptions=True):
+            if isinstance(ended, BaseException) and not isinstance(ended, asyncio.CancelledError):
+                raise ended
+        self._ended.clear()

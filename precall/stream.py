@@ -1,0 +1,117 @@
+"""From the chunks of a chat-completions stream to one finished generation."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from precall.calls import ToolCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """What a model generated in one turn.
+
+    Times are on the event loop's clock: request sent, first token, end of the stream (seconds). Token ids are present
+    only if the server was asked for them and returns them.
+    """
+
+    content: str
+    reasoning: str
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: str | None
+    sent_s: float
+    first_token_s: float | None
+    finished_s: float
+    num_prompt_tokens: int | None = None
+    num_output_tokens: int | None = None
+    prompt_token_ids: tuple[int, ...] | None = None
+    output_token_ids: tuple[int, ...] | None = None
+
+    @property
+    def prompt_hash(self) -> str | None:
+        """A hash of the prompt's token ids as the engine received them."""
+        return None if self.prompt_token_ids is None else hash_token_ids(self.prompt_token_ids)
+
+    def to_message(self) -> dict[str, Any]:
+        """Return the assistant message that stands for this generation in the history.
+
+        `reasoning` is included when the server sent it apart; what of it enters the next prompt is up to the model's
+        chat template.
+        """
+        message: dict[str, Any] = {"role": "assistant", "content": self.content or None}
+        if self.reasoning:
+            message["reasoning"] = self.reasoning
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in self.tool_calls
+            ]
+        elif message["content"] is None:
+            message["content"] = ""
+        return message
+
+
+def hash_token_ids(token_ids: Sequence[int]) -> str:
+    """Return 16 hexadecimal digits that stand for a sequence of token ids."""
+    return hashlib.sha256(",".join(map(str, token_ids)).encode()).hexdigest()[:16]
+
+
+class GenerationBuilder:
+    """Adds up the chunks of one stream. `add` takes OpenAI `ChatCompletionChunk` objects in the order of arrival."""
+
+    def __init__(self, sent_s: float) -> None:
+        self._sent_s = sent_s
+        self._first_token_s: float | None = None
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, dict[str, str]] = {}
+        self._finish_reason: str | None = None
+        self._usage: Any = None
+        self._prompt_token_ids: tuple[int, ...] | None = None
+        self._output_token_ids: list[int] | None = None
+
+    def add(self, chunk: Any, time_s: float) -> None:
+        prompt_token_ids = getattr(chunk, "prompt_token_ids", None)
+        if prompt_token_ids is not None:
+            self._prompt_token_ids = tuple(prompt_token_ids)
+        self._usage = chunk.usage or self._usage
+        for choice in chunk.choices:
+            delta = choice.delta
+            reasoning = getattr(delta, "reasoning", None) or getattr(delta, "reasoning_content", None)
+            token_ids = getattr(choice, "token_ids", None)
+            if self._first_token_s is None and (delta.content or reasoning or delta.tool_calls or token_ids):
+                self._first_token_s = time_s
+            if token_ids is not None:
+                self._output_token_ids = (self._output_token_ids or []) + list(token_ids)
+            if delta.content:
+                self._content.append(delta.content)
+            if reasoning:
+                self._reasoning.append(reasoning)
+            for part in delta.tool_calls or ():
+                self._add_call_part(part)
+            self._finish_reason = choice.finish_reason or self._finish_reason
+
+    def _add_call_part(self, part: Any) -> None:
+        call = self._calls.setdefault(part.index, {"id": "", "name": "", "arguments": ""})
+        call["id"] = part.id or call["id"]
+        if part.function is not None:
+            call["name"] += part.function.name or ""
+            call["arguments"] += part.function.arguments or ""
+
+    def build(self, finished_s: float) -> Generation:
+        """Return the generation. Call it once, after the stream has ended."""
+        calls = (self._calls[index] for index in sorted(self._calls))
+        return Generation(
+            content="".join(self._content),
+            reasoning="".join(self._reasoning),
+            tool_calls=tuple(ToolCall(name=c["name"], arguments=c["arguments"], call_id=c["id"]) for c in calls),
+            finish_reason=self._finish_reason,
+            sent_s=self._sent_s,
+            first_token_s=self._first_token_s,
+            finished_s=finished_s,
+            num_prompt_tokens=self._usage.prompt_tokens if self._usage else None,
+            num_output_tokens=self._usage.completion_tokens if self._usage else None,
+            prompt_token_ids=self._prompt_token_ids,
+            output_token_ids=None if self._output_token_ids is None else tuple(self._output_token_ids),
+        )

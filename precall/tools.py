@@ -1,0 +1,128 @@
+"""Tools: what a model may call, what a call does to the world, and how one is run."""
+
+import asyncio
+import contextlib
+import inspect
+import json
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from precall.calls import Observation, ToolCall, parse_arguments
+from precall.errors import ConfigError, MalformedCallError
+
+
+class Effect(StrEnum):
+    """What running a tool does, declared by whoever wrote it, never by a model."""
+
+    PURE = "pure"
+    """The observation depends on the arguments alone."""
+    READ = "read"
+    """The observation depends on state that the tool leaves as it was."""
+    WRITE = "write"
+    """Changes state."""
+    UNKNOWN = "unknown"
+    """Nobody said; treated as a write."""
+
+    @property
+    def changes_state(self) -> bool:
+        return self in (Effect.WRITE, Effect.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A function that a model may call.
+
+    `parameters` is a JSON schema of type object. `function` takes the arguments by keyword and may be a coroutine
+    function; a plain one runs in a thread of its own, which cannot be stopped: after a time-out or a cancellation it
+    runs on to its end and what it returns is dropped.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    function: Callable[..., Any]
+    effect: Effect = Effect.UNKNOWN
+    timeout_s: float = 30.0
+    max_observation_chars: int = 100_000
+
+    def __post_init__(self) -> None:
+        if self.timeout_s <= 0:
+            raise ConfigError(f"timeout_s of tool {self.name} is {self.timeout_s}; it must be > 0.")
+        if self.max_observation_chars < 1:
+            num = self.max_observation_chars
+            raise ConfigError(f"max_observation_chars of tool {self.name} is {num}; it must be at least 1.")
+
+    def to_openai(self) -> dict[str, Any]:
+        """Return the tool in the form that the chat-completions API takes."""
+        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+        return {"type": "function", "function": function}
+
+
+class ToolExecutor(Protocol):
+    """Runs one tool call. `occurrence` counts, from 0, the confirmed calls of this trajectory with the same key before
+    it, so that an executor that injects latency can give a predicted call and its confirmed twin the same one."""
+
+    def __call__(self, tool: Tool, call: ToolCall, occurrence: int) -> Awaitable[Observation]: ...
+
+
+async def run_tool(tool: Tool, call: ToolCall, occurrence: int = 0) -> Observation:
+    """Run `call` and return its observation. A tool that raises or outlasts `timeout_s` gives an error observation."""
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
+    limit = asyncio.timeout(tool.timeout_s)
+    try:
+        async with limit:
+            returned = await _call_function(tool, parse_arguments(call))
+        content, is_error = _as_text(returned), False
+    except MalformedCallError as error:
+        content, is_error = f"Error: {error}", True
+    except Exception as error:  # the edge of a tool call: whatever a tool raises is an observation
+        content = f"Error: {type(error).__name__}: {error}"
+        if limit.expired():
+            content = f"Error: {tool.name} did not finish within {tool.timeout_s:g} s."
+        is_error = True
+    if len(content) > tool.max_observation_chars:
+        num_cut = len(content) - tool.max_observation_chars
+        content = f"{content[: tool.max_observation_chars]}\n[{num_cut} characters cut]"
+    return Observation(content=content, is_error=is_error, duration_s=loop.time() - started_s)
+
+
+async def _call_function(tool: Tool, arguments: dict[str, Any]) -> Any:
+    if inspect.iscoroutinefunction(tool.function):
+        return await tool.function(**arguments)
+    return await _run_in_daemon_thread(lambda: tool.function(**arguments))
+
+
+async def _run_in_daemon_thread(function: Callable[[], Any]) -> Any:
+    # Not asyncio.to_thread: its pool is small and joined at exit, so a few hanging tools would block all others and
+    # keep the process alive.
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def deliver(returned: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(returned)
+        else:
+            future.set_exception(error)
+
+    def work() -> None:
+        returned, error = None, None
+        try:
+            returned = function()
+        except BaseException as caught:  # sys.exit() in a tool, too, ends the call and nothing else
+            is_plain = isinstance(caught, Exception) and not isinstance(caught, StopIteration)
+            error = caught if is_plain else RuntimeError(f"{type(caught).__name__}: {caught}")
+        with contextlib.suppress(RuntimeError):  # the loop has closed; nobody waits any more
+            loop.call_soon_threadsafe(deliver, returned, error)
+
+    threading.Thread(target=work, name="precall-tool", daemon=True).start()
+    return await future
+
+
+def _as_text(returned: Any) -> str:
+    return returned if isinstance(returned, str) else json.dumps(returned, ensure_ascii=False, default=str)
