@@ -1,0 +1,150 @@
+"""A target and a draft that follow a recorded trajectory, each object for one trajectory."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+from harness.replay.rendering import HermesRenderer
+from harness.replay.trajectories import RecordedTrajectory
+from precall.chat import ChatClient, Messages, Sampling
+from precall.drafts.protocol import Prediction
+from precall.errors import BackendError
+from precall.events import now_s
+from precall.stream import Generation
+from precall.tools import Tool
+
+
+class ReplayDivergenceError(BackendError):
+    """The engine did not generate what was recorded; its measurements say nothing."""
+
+
+class ReplayTarget:
+    """Asks the engine for each recorded turn in its order, and checks that it generated exactly the recorded tokens."""
+
+    def __init__(
+        self, client: ChatClient, trajectory: RecordedTrajectory, renderer: HermesRenderer, cache_salt: str
+    ) -> None:
+        self._client = client
+        self._trajectory = trajectory
+        self._renderer = renderer
+        self._cache_salt = cache_salt
+        self._next_turn = 0
+
+    async def turns(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Generation, None]:
+        turn = self._trajectory.turns[self._next_turn]
+        self._next_turn += 1
+        token_ids = self._renderer.target_tokens(turn)
+        generation = await _generate_forced(self._client, messages, tools, token_ids, self._cache_salt)
+        recorded = [(call.name, call.arguments) for call in turn.calls]
+        parsed = [(call.name, call.arguments) for call in generation.tool_calls]
+        if parsed != recorded:
+            raise ReplayDivergenceError(
+                f"Turn {self._next_turn - 1} of {self._trajectory.task_id}: the server parsed the calls {parsed}; "
+                f"recorded are {recorded}. Is its --tool-call-parser the one of the recording's form?"
+            )
+        yield generation
+
+
+class ReplayDraft:
+    """A draft at work on its own server: the samples of a turn are sent at once and arrive when they are generated."""
+
+    def __init__(
+        self, client: ChatClient, trajectory: RecordedTrajectory, renderer: HermesRenderer, cache_salt: str
+    ) -> None:
+        self._client = client
+        self._trajectory = trajectory
+        self._renderer = renderer
+        self._cache_salt = cache_salt
+        self._next_turn = 0
+
+    async def predict(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Prediction, None]:
+        turn = self._trajectory.turns[self._next_turn]
+        self._next_turn += 1
+
+        async def ask(sample: int) -> Prediction:
+            token_ids = self._renderer.draft_tokens(turn.draft_samples[sample])
+            generation = await _generate_forced(self._client, messages, tools, token_ids, self._cache_salt)
+            return Prediction(
+                sample=sample,
+                calls=generation.tool_calls,
+                sent_s=generation.sent_s,
+                num_output_tokens=generation.num_output_tokens,
+            )
+
+        samples = [asyncio.create_task(ask(index)) for index in range(len(turn.draft_samples))]
+        try:
+            for sample in asyncio.as_completed(samples):
+                yield await sample
+        finally:
+            for task in samples:
+                task.cancel()
+            await asyncio.gather(*samples, return_exceptions=True)
+
+
+class TimedDraft:
+    """A draft elsewhere: recorded samples arrive after the time that the draft took for them alone on this machine.
+
+    `sample_s[turn][sample]` holds these times in seconds.
+    """
+
+    def __init__(self, trajectory: RecordedTrajectory, sample_s: Sequence[Sequence[float]]) -> None:
+        self._trajectory = trajectory
+        self._sample_s = sample_s
+        self._next_turn = 0
+
+    async def predict(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Prediction, None]:
+        index, self._next_turn = self._next_turn, self._next_turn + 1
+        samples = self._trajectory.turns[index].draft_samples
+        times_s = self._sample_s[index]
+        sent_s = now_s()
+        for sample in sorted(range(len(samples)), key=lambda sample: times_s[sample]):
+            await asyncio.sleep(max(0.0, sent_s + times_s[sample] - now_s()))
+            yield Prediction(sample=sample, calls=samples[sample], sent_s=sent_s)
+
+
+class RecordedTarget:
+    """A target without an engine: each turn's draft is asked and timed first, then the recorded turn is there at once.
+
+    It leads a draft through the very prompts it would see beside an engine. `sample_s[turn][sample]` holds, in seconds,
+    how long each sample took.
+    """
+
+    def __init__(self, trajectory: RecordedTrajectory, draft: ReplayDraft) -> None:
+        self._trajectory = trajectory
+        self._draft = draft
+        self.sample_s: list[list[float]] = []
+
+    async def turns(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Generation, None]:
+        turn = self._trajectory.turns[len(self.sample_s)]
+        times_s = [0.0] * len(turn.draft_samples)
+        async for prediction in self._draft.predict(messages, tools):
+            times_s[prediction.sample] = now_s() - prediction.sent_s
+        self.sample_s.append(times_s)
+        yield Generation(
+            content=turn.content,
+            reasoning=turn.reasoning,
+            tool_calls=tuple(turn.calls),
+            finish_reason="tool_calls" if turn.calls else "stop",
+            sent_s=now_s(),
+            first_token_s=None,
+            finished_s=now_s(),
+        )
+
+
+async def _generate_forced(
+    client: ChatClient, messages: Messages, tools: Sequence[Tool], token_ids: list[int], cache_salt: str
+) -> Generation:
+    extra_body: Mapping[str, Any] = {
+        "vllm_xargs": {"replay_token_ids": token_ids},
+        "return_token_ids": True,
+        "cache_salt": cache_salt,
+    }
+    generation = await client.generate(messages, tools, Sampling(max_tokens=len(token_ids)), extra_body)
+    if generation.output_token_ids is None:
+        raise ReplayDivergenceError(f"{client.base_url} returned no token ids; replay needs a vLLM server.")
+    if list(generation.output_token_ids) != token_ids:
+        raise ReplayDivergenceError(
+            f"{client.base_url} generated {len(generation.output_token_ids)} tokens that are not the {len(token_ids)} "
+            "recorded ones. Is the replay plugin loaded, and does Model Runner V1 run?"
+        )
+    return generation
