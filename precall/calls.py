@@ -42,8 +42,13 @@ def canonical_key(call: ToolCall, parameters: Mapping[str, Any] | None = None) -
 
     Raises MalformedCallError when the arguments are not one JSON object, or name a key twice.
     """
-    canonical = _canonical(parse_arguments(call), parameters)
-    return CallKey(call.name, json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    arguments = parse_arguments(call)
+    try:
+        canonical = _canonical(arguments, parameters)
+        text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    except RecursionError as error:
+        raise MalformedCallError(f"The arguments of {call.name} are nested too deep.") from error
+    return CallKey(call.name, text)
 
 
 def parse_arguments(call: ToolCall) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Legend (the paper's symbols, used here alone): G seconds of one target generatio
 T seconds of a tool; alpha call acceptance rate; N turns.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -31,15 +30,3 @@ def turn_time_s(turn: TurnTimes, *, speculate: bool) -> float:
     for tool_s, is_hit in zip(turn.tool_s, turn.is_hit, strict=True):
         time_s = max(time_s, turn.g + tool_s) if speculate and is_hit and turn.g <= turn.G else time_s + tool_s
     return time_s
-
-
-def predicted_time_saved(trajectories: Sequence[Sequence[TurnTimes]]) -> float:
-    """Return the predicted time saved in percent for one agent that runs `trajectories` one after the other.
-
-    Source: ours. Per-turn maxima are summed rather than taken of means (E[max] >= max[E]), and the final answer's
-    generation counts in both sums, which N (G + T) leaves out.
-    """
-    turns = [turn for trajectory in trajectories for turn in trajectory]
-    base_s = sum(turn_time_s(turn, speculate=False) for turn in turns)
-    spec_s = sum(turn_time_s(turn, speculate=True) for turn in turns)
-    return 100.0 * (base_s - spec_s) / base_s

@@ -17,9 +17,9 @@ class EventKind(StrEnum):
     TRAJECTORY_STARTED = "trajectory_started"
     TURN_STARTED = "turn_started"
     GENERATION_FINISHED = "generation_finished"
-    # sent_s, first_token_s, num_prompt_tokens, num_output_tokens, num_calls, prompt_hash, finish_reason
+    # sent_s, first_token_s, finished_s, num_prompt_tokens, num_output_tokens, num_calls, prompt_hash, finish_reason
     DRAFT_STARTED = "draft_started"
-    DRAFT_ANSWERED = "draft_answered"  # sample, sent_s, num_calls, num_output_tokens
+    DRAFT_ANSWERED = "draft_answered"  # sample, sent_s, calls, num_output_tokens
     DRAFT_FAILED = "draft_failed"  # message
     CALL_PREDICTED = "call_predicted"  # name, arguments (canonical), sample
     EXECUTION_LAUNCHED = "execution_launched"  # name, arguments

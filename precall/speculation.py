@@ -108,7 +108,7 @@ class ClientSpeculation:
             turn,
             sample=prediction.sample,
             sent_s=prediction.sent_s,
-            num_calls=len(prediction.calls),
+            calls=[{"name": call.name, "arguments": call.arguments} for call in prediction.calls],
             num_output_tokens=prediction.num_output_tokens,
         )
         for call in prediction.calls:

@@ -13,7 +13,8 @@ class Generation:
     """What a model generated in one turn.
 
     Times are on the event loop's clock: request sent, first token, end of the stream (seconds). Token ids are present
-    only if the server was asked for them and returns them.
+    only if the server was asked for them and returns them. `is_continued` says that the response goes on with another
+    turn, as that of a resident sequence does.
     """
 
     content: str
@@ -27,6 +28,7 @@ class Generation:
     num_output_tokens: int | None = None
     prompt_token_ids: tuple[int, ...] | None = None
     output_token_ids: tuple[int, ...] | None = None
+    is_continued: bool = False
 
     @property
     def prompt_hash(self) -> str | None:

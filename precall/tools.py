@@ -75,7 +75,7 @@ async def run_tool(tool: Tool, call: ToolCall, occurrence: int = 0) -> Observati
     limit = asyncio.timeout(tool.timeout_s)
     try:
         async with limit:
-            returned = await _call_function(tool, parse_arguments(call))
+            returned = await call_function(tool, parse_arguments(call))
         content, is_error = _as_text(returned), False
     except MalformedCallError as error:
         content, is_error = f"Error: {error}", True
@@ -90,7 +90,8 @@ async def run_tool(tool: Tool, call: ToolCall, occurrence: int = 0) -> Observati
     return Observation(content=content, is_error=is_error, duration_s=loop.time() - started_s)
 
 
-async def _call_function(tool: Tool, arguments: dict[str, Any]) -> Any:
+async def call_function(tool: Tool, arguments: dict[str, Any]) -> Any:
+    """Call the tool's function and return what it returns, or raise what it raises; no time-out, no limit."""
     if inspect.iscoroutinefunction(tool.function):
         return await tool.function(**arguments)
     return await _run_in_daemon_thread(lambda: tool.function(**arguments))

@@ -24,7 +24,8 @@ from precall.tools import Tool, ToolExecutor
 
 
 class Target(Protocol):
-    """The authoritative model. One response holds one turn, or several where the engine keeps the sequence resident."""
+    """The authoritative model. One response holds one turn, or several where the engine keeps the sequence resident;
+    every generation but a response's last has `is_continued` set."""
 
     def turns(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Generation, None]: ...
 
@@ -65,12 +66,15 @@ class TurnRunner:
         tools = list(self._tools.values())
         self._start_turn(messages, tools)
         async with aclosing(self._target.turns(messages, tools)) as generations:
-            is_first = True
+            is_open = True
             async for generation in generations:
-                if not is_first:
-                    self._start_turn(messages, tools)
-                is_first = False
+                assert is_open, "the target yielded a turn after one that was not continued"
                 yield await self._settle(generation, messages)
+                is_open = generation.is_continued
+                if is_open:
+                    # Before the next generation is awaited, or its calls would be predicted after the target spoke.
+                    self._start_turn(messages, tools)
+            assert not is_open, "the response ended where the target had promised a turn"
 
     def _start_turn(self, messages: list[dict[str, Any]], tools: Sequence[Tool]) -> None:
         self._turn += 1
@@ -84,6 +88,7 @@ class TurnRunner:
             turn,
             sent_s=generation.sent_s,
             first_token_s=generation.first_token_s,
+            finished_s=generation.finished_s,
             num_prompt_tokens=generation.num_prompt_tokens,
             num_output_tokens=generation.num_output_tokens,
             num_calls=len(generation.tool_calls),

@@ -15,7 +15,7 @@ import random
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,9 @@ _JSON_TYPES = {"dict": "object", "float": "number", "tuple": "array"}
 _STATELESS_LOCK = threading.Lock()
 
 
-def load_bfcl(categories: Sequence[str], *, num_tasks: int, seed: int) -> list[Task]:
+def load_bfcl(categories: Sequence[str], *, num_tasks: int | None, seed: int) -> list[Task]:
     """Return `num_tasks` tasks drawn from `categories` in turn; the same arguments return the same tasks in order.
+    None returns all usable tasks.
 
     A category that runs out leaves its share to the others. An entry whose accepted answer cannot become a call is
     skipped without notice (2 in live_simple and 2 in live_multiple of bfcl-eval 2026.3.23): the answer names a
@@ -56,7 +57,7 @@ def load_bfcl(categories: Sequence[str], *, num_tasks: int, seed: int) -> list[T
         random.Random(f"{seed}:{category}").shuffle(queue)
         queues.append(queue)
     num_available = sum(map(len, queues))
-    if not 1 <= num_tasks <= num_available:
+    if num_tasks is not None and not 1 <= num_tasks <= num_available:
         raise ConfigError(
             f"num_tasks is {num_tasks}; it must be between 1 and {num_available}, the number of usable tasks in "
             f"{', '.join(categories)}. Ask for fewer tasks or name more categories."
@@ -85,13 +86,14 @@ def to_json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return converted
 
 
-def _load_category(category: str) -> Iterator[Task]:
+@cache
+def _load_category(category: str) -> tuple[Task, ...]:
     answers = {row["id"]: row["ground_truth"] for row in _read_rows(f"possible_answer/BFCL_v4_{category}.json")}
     entries = [(entry, answers[entry["id"]]) for entry in _read_rows(f"BFCL_v4_{category}.json")]
     if category == "multi_turn_base":
-        yield from _multi_turn_tasks(entries)
-    else:
-        yield from (task for entry, answer in entries if (task := _single_turn_task(entry, answer)) is not None)
+        return tuple(_multi_turn_tasks(entries))
+    tasks = (_single_turn_task(entry, answer) for entry, answer in entries)
+    return tuple(task for task in tasks if task is not None)
 
 
 def _read_rows(path: str) -> list[dict[str, Any]]:

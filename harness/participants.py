@@ -1,0 +1,106 @@
+"""Who works on a task: target, draft and tools of each arm, live or replayed."""
+
+import hashlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from agents.task import Task
+from harness import build
+from harness.backends.external_server import ExternalServer
+from harness.backends.protocol import ModelServer
+from harness.latency import Latency, LatencyInjector, LatencyKind
+from harness.replay.models import ReplayDraft, ReplayTarget, TimedDraft
+from harness.replay.rendering import HermesRenderer
+from harness.replay.trajectories import RecordedTrajectory
+from harness.runner import MakeParticipants, Participants
+from harness.schema import Config, DraftPlace, Speculation
+from precall.chat import ChatClient, ChatTarget
+from precall.drafts.chat_model import ChatDraft
+from precall.drafts.protocol import Draft
+from precall.events import EventRecorder
+from precall.policy import LaunchPolicy
+from precall.speculation import ClientSpeculation, NoSpeculation
+from precall.turn import Target
+
+
+@asynccontextmanager
+async def participants(
+    config: Config,
+    tasks: Sequence[Task],
+    servers: Sequence[ModelServer],
+    *,
+    speculation: Speculation,
+    latency: Latency,
+    draft_s: Mapping[str, Sequence[Sequence[float]]],
+    salt: str,
+) -> AsyncGenerator[MakeParticipants, None]:
+    """Yield the function that makes the participants of one arm's run.
+
+    `servers` are the target's and the draft's; `draft_s` has the draft's times by task, turn and sample where the draft
+    is elsewhere. Every trajectory gets a cache salt of its own, or it would hit the prefix cache of an earlier run.
+    """
+    recorded = build.trajectories_of(config, list(tasks)) if config.model.is_replay else {}
+    target_client = _client(servers[0], config.model.path if _is_external(servers[0]) else config.model.name)
+    draft_clients = [
+        _client(server, config.draft.model.path if _is_external(server) else config.draft.model.name)
+        for server in servers[1:]
+    ]
+    renderer = HermesRenderer(Path(build.model_path(config.model))) if recorded else None
+    draft_renderer = HermesRenderer(Path(build.model_path(config.draft.model))) if recorded and draft_clients else None
+    policy = LaunchPolicy(max_executions_per_turn=config.speculation.max_executions_per_turn)
+
+    def make_target(trajectory: RecordedTrajectory | None, cache_salt: str) -> Target:
+        if trajectory is not None and renderer is not None:
+            return ReplayTarget(target_client, trajectory, renderer, cache_salt)
+        extra_body = {} if _is_external(servers[0]) else {"return_token_ids": True, "cache_salt": cache_salt}
+        return ChatTarget(target_client, build.sampling_of(config.model, config.seed), extra_body)
+
+    def make_draft(trajectory: RecordedTrajectory | None, agent: int, cache_salt: str) -> Draft:
+        if config.draft.place is DraftPlace.elsewhere:
+            assert trajectory is not None, "a draft elsewhere answers from a recording"
+            return TimedDraft(trajectory, draft_s[trajectory.task_id])
+        client = draft_clients[agent % len(draft_clients)]
+        if trajectory is not None and draft_renderer is not None:
+            return ReplayDraft(client, trajectory, draft_renderer, cache_salt)
+        sampling = build.sampling_of(config.draft.model, config.seed)
+        extra_body = {} if _is_external(servers[1]) else {"cache_salt": cache_salt}
+        return ChatDraft(client, sampling, config.draft.num_samples, extra_body)
+
+    def make(task: Task, recorder: EventRecorder, agent: int) -> Participants:
+        trajectory = recorded.get(task.task_id)
+        cache_salt = cache_salt_of(salt, task.task_id)
+        executor = LatencyInjector(latency, task_id=task.task_id, seed=config.seed)
+        return Participants(
+            target=make_target(trajectory, cache_salt),
+            speculation=NoSpeculation()
+            if speculation is Speculation.off
+            else ClientSpeculation(make_draft(trajectory, agent, cache_salt), policy, executor, recorder),
+            executor=executor,
+        )
+
+    try:
+        yield make
+    finally:
+        for client in (target_client, *draft_clients):
+            await client.aclose()
+
+
+def baseline_participants(config: Config, tasks: Sequence[Task], servers: Sequence[ModelServer], salt: str):
+    """Participants of the baseline without tool latency."""
+    latency = Latency(kind=LatencyKind.NONE)
+    return participants(config, tasks, servers, speculation=Speculation.off, latency=latency, draft_s={}, salt=salt)
+
+
+def cache_salt_of(*parts: str) -> str:
+    """Return a salt that no other run shares, in the characters that vLLM takes."""
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:32]
+
+
+def _is_external(server: ModelServer) -> bool:
+    return isinstance(server, ExternalServer)
+
+
+def _client(server: ModelServer, model: str) -> ChatClient:
+    api_key = server.settings.api_key if isinstance(server, ExternalServer) else "EMPTY"
+    return ChatClient(base_url=server.base_url, model=model, api_key=api_key)

@@ -1,0 +1,101 @@
+"""`python -m harness.run experiment=NAME [overrides]`: runs an experiment, or with -m several, sharing their servers.
+
+The last line on stdout is one JSON object with the figures of every setting; it is kept in results/bench/ too.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from rich.console import Console
+
+from harness import provenance, tables
+from harness.experiment import Experiment, check_before_start
+from harness.metrics.comparison import MeasurementError
+from harness.schema import Config
+from harness.servers import ServerPool
+from harness.sweep import expand
+from precall.errors import BackendError, ConfigError
+
+BENCH = provenance.ROOT / "results" / "bench"
+
+
+def register_schema() -> None:
+    """Make the schema known to Hydra under the name that conf/config.yaml begins with."""
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def run_experiment(node: Any, pool: ServerPool) -> None:
+    """Run one composed configuration. Raises what ends the run."""
+    console = Console(stderr=True)
+    cells = expand(node)
+    check_before_start(cells)
+    frame = asyncio.run(_run(Experiment(cells, pool, console), pool))
+    records = tables.summarise(frame)
+    wide = Console(stderr=True, width=max(console.width, 160))
+    wide.print(tables.closing_table(records))
+    config = cells[0].config
+    write_bench(
+        config.experiment,
+        {"experiment": config.experiment, "scale": config.scale.name, "settings": records},
+        config.seed,
+    )
+
+
+async def _run(experiment: Experiment, pool: ServerPool) -> Any:
+    # A terminated run cleans up as an interrupted one does.
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await experiment.run()
+    except BaseException:
+        await pool.aclose()
+        raise
+
+
+def write_bench(name: str, figures: dict[str, Any], seed: int) -> None:
+    """Print `figures` as the last line and keep them with their provenance."""
+    BENCH.mkdir(parents=True, exist_ok=True)
+    kept = {**figures, "provenance": provenance.collect(seed)}
+    (BENCH / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(figures), flush=True)
+
+
+def main() -> None:
+    register_schema()
+    pool = ServerPool()
+
+    @hydra.main(
+        version_base="1.3", config_path=str(Path(__file__).resolve().parent.parent / "conf"), config_name="config"
+    )
+    def run(node: Any) -> None:
+        try:
+            run_experiment(node, pool)
+        except ConfigError as error:
+            _end(f"Configuration: {error}", 2)
+        except (BackendError, MeasurementError) as error:
+            _end(f"{error}\nThe same command again runs only what is missing.", 1)
+        except OSError as error:
+            _end(f"{error}\nFree the resource that it names; the same command again runs only what is missing.", 1)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            _end("Interrupted. The same command again runs only what is missing.", 130)
+
+    try:
+        run()
+    finally:
+        asyncio.run(pool.aclose())
+
+
+def _end(message: str, code: int) -> None:
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""The schema of an experiment's configuration. YAML in conf/ only chooses; a key that is not here is refused at launch."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING, SI, OmegaConf
+
+from precall.errors import ConfigError
+
+
+class DraftPlace(Enum):
+    elsewhere = "elsewhere"  # recorded answers arrive after the time they took alone on this machine
+    colocated = "colocated"  # a second server at work beside the target, on the same machine
+    dedicated = "dedicated"  # servers at work on GPUs of their own, as in the paper
+
+
+class Speculation(Enum):
+    off = "off"
+    client = "client"
+
+
+class BackendKind(Enum):
+    vllm = "vllm"
+    external = "external"
+
+
+class Platform(Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class TrackerMode(Enum):
+    auto = "auto"  # online when the user is logged in, else offline
+    online = "online"
+    offline = "offline"
+    disabled = "disabled"
+
+
+@dataclass(kw_only=True)
+class TinyConfig:
+    """The size of a random architecture; see harness/replay/tiny_model.py."""
+
+    hidden_size: int = MISSING
+    num_layers: int = MISSING
+    num_heads: int = MISSING
+    head_size: int = MISSING
+    ff_size: int = MISSING
+
+
+@dataclass(kw_only=True)
+class ModelConfig:
+    """A model. `path` is a folder or a hub name; empty, `tiny` says which random architecture to make. With `is_replay`
+    the engine follows recorded trajectories."""
+
+    name: str = MISSING
+    path: str = ""
+    tiny: TinyConfig | None = None
+    is_replay: bool = False
+    load_format: str = "auto"
+    dtype: str = "auto"
+    max_model_len: int = MISSING
+    tool_call_parser: str = MISSING
+    reasoning_parser: str | None = None
+    temperature: float = 0.0
+    max_tokens: int = 4096
+    extra_args: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class DraftConfig:
+    name: str = MISSING
+    place: DraftPlace = MISSING
+    model: ModelConfig = field(default_factory=ModelConfig)
+    num_samples: int = 1
+    num_replicas: int = 1
+
+
+@dataclass(kw_only=True)
+class BackendConfig:
+    """Where the models run. `url` and `draft_url` name endpoints that run already (kind external); `api_key_env` names
+    the environment variable that holds their key. `target_port` fixes the target's port; null takes a free one."""
+
+    name: str = MISSING
+    kind: BackendKind = BackendKind.vllm
+    platform: Platform = Platform.auto
+    url: str = ""
+    draft_url: str = ""
+    api_key_env: str = ""
+    target_port: int | None = None
+    max_num_seqs: int = 64
+    kv_cache_gib: int | None = 4
+    is_prefix_caching: bool = True
+    start_timeout_s: float = 600.0
+
+
+@dataclass(kw_only=True)
+class WorkloadConfig:
+    """Which tasks, and for replay which trajectories: those of the file `trajectories`, or built from accepted answers
+    with modelled reasoning (words, lognormal) and a draft that is right in a `hit_rate` share of its samples."""
+
+    name: str = MISSING
+    categories: list[str] = MISSING
+    trajectories: str | None = None
+    hit_rate: float = 0.8
+    reasoning_words_mean: float = 100.0
+    reasoning_words_std: float = 40.0
+    answer_words: int = 25
+
+
+@dataclass(kw_only=True)
+class AgentConfig:
+    name: str = MISSING
+    num_agents: int = MISSING
+    tasks_per_agent: int = MISSING
+    max_turns: int = 20
+
+
+@dataclass(kw_only=True)
+class SpeculationConfig:
+    mode: Speculation = MISSING
+    max_executions_per_turn: int = 16
+
+
+@dataclass(kw_only=True)
+class LatencyConfig:
+    """Injected tool latency: `kind` none, constant, normal or lognormal. The mean in seconds, or as a multiple of G, the
+    measured mean time of one target generation that ends in a call; one of the two. The standard deviation is
+    `relative_std` times the mean."""
+
+    kind: str = MISSING
+    mean_s: float | None = None
+    mean_g: float | None = None
+    relative_std: float = 0.0
+
+
+@dataclass(kw_only=True)
+class TrackerConfig:
+    mode: TrackerMode = TrackerMode.auto
+    project: str = "precall"
+
+
+@dataclass(kw_only=True)
+class ScaleConfig:
+    """How much is run: blocks per setting, agents, tasks per agent and the tool latencies of latency sweeps."""
+
+    name: str = MISSING
+    num_blocks: int = MISSING
+    num_agents: int = MISSING
+    tasks_per_agent: int = MISSING
+    latencies: list[float] = MISSING
+
+
+@dataclass(kw_only=True)
+class Config:
+    """One experiment: the settings below, varied over `grid` (dotted key -> values), each in `scale.num_blocks` blocks."""
+
+    experiment: str = MISSING
+    model: ModelConfig = field(default_factory=ModelConfig)
+    draft: DraftConfig = field(default_factory=DraftConfig)
+    backend: BackendConfig = field(default_factory=BackendConfig)
+    workload: WorkloadConfig = field(default_factory=WorkloadConfig)
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    speculation: SpeculationConfig = field(default_factory=SpeculationConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    grid: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    output: str = SI("results/runs/${scale.name}/${experiment}")
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for a setting that is outside its rule and that no later step would name as well."""
+    _at_least_one("scale.num_blocks", config.scale.num_blocks)
+    _at_least_one("agent.num_agents", config.agent.num_agents)
+    _at_least_one("agent.tasks_per_agent", config.agent.tasks_per_agent)
+    _at_least_one("draft.num_replicas", config.draft.num_replicas)
+    _at_least_one("backend.max_num_seqs", config.backend.max_num_seqs)
+    latency = config.latency
+    if latency.kind != "none" and (latency.mean_s is None) == (latency.mean_g is None):
+        raise ConfigError(
+            f"latency.mean_s is {latency.mean_s} and latency.mean_g is {latency.mean_g}; exactly one must be given, "
+            "in seconds or as a multiple of G. latency=none injects nothing."
+        )
+    for name in ("mean_s", "mean_g", "relative_std"):
+        value = getattr(latency, name)
+        if value is not None and not 0.0 <= value < float("inf"):
+            raise ConfigError(f"latency.{name} is {value}; it must be 0 or more. latency=none injects nothing.")
+    speculates = config.speculation.mode is not Speculation.off
+    if speculates and config.draft.place is DraftPlace.elsewhere and not config.model.is_replay:
+        raise ConfigError(
+            f"draft.place is elsewhere and model {config.model.name} is live; a draft elsewhere answers from a recording. "
+            "Use draft=colocated, or a model that replays."
+        )
+    if config.model.is_replay != config.draft.model.is_replay and speculates:
+        raise ConfigError(
+            f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {config.draft.model.is_replay}; "
+            "both must replay or neither."
+        )
+    if config.backend.kind is BackendKind.external and not config.backend.url:
+        raise ConfigError("backend.url is empty; an external backend needs the endpoint's address, which ends in /v1.")
+
+
+def _at_least_one(name: str, value: int) -> None:
+    if value < 1:
+        raise ConfigError(f"{name} is {value}; it must be at least 1.")
+
+
+def to_config(node: Any) -> Config:
+    """Return the configuration of an OmegaConf node that has this schema. Raises ConfigError when a value is missing."""
+    missing = sorted(OmegaConf.missing_keys(node))
+    if missing:
+        raise ConfigError(f"{missing[0]} has no value; it must have one. Give it on the command line or in its group.")
+    config = OmegaConf.to_object(node)
+    assert isinstance(config, Config), f"the node has type {type(config).__name__}"
+    return config

@@ -1,0 +1,68 @@
+"""Tracking: a copy of an experiment's numbers in Weights & Biases, for people to look at. Figures never read from it."""
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.schema import TrackerMode
+
+
+class Tracker(Protocol):
+    def log(self, metrics: dict[str, Any]) -> None: ...
+
+    def finish(self, exit_code: int) -> None: ...
+
+
+class NoTracker:
+    """Tracking switched off."""
+
+    def log(self, metrics: dict[str, Any]) -> None:
+        pass
+
+    def finish(self, exit_code: int) -> None:
+        pass
+
+
+class WandbTracker:
+    """One W&B run per experiment. Never asks for an account: without one it writes an offline run under `folder`."""
+
+    def __init__(
+        self,
+        *,
+        mode: TrackerMode,
+        project: str,
+        name: str,
+        folder: Path,
+        config: dict[str, Any],
+        provenance: dict[str, Any],
+    ) -> None:
+        # W&B otherwise looks for updates and asks questions on a terminal.
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+
+        if mode is TrackerMode.auto:
+            mode = TrackerMode.online if _is_logged_in() else TrackerMode.offline
+        folder.mkdir(parents=True, exist_ok=True)
+        self._run = wandb.init(
+            project=project,
+            name=name,
+            dir=str(folder),
+            mode=mode.value,
+            config={**config, "provenance": provenance},
+            settings=wandb.Settings(
+                silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True
+            ),
+        )
+
+    def log(self, metrics: dict[str, Any]) -> None:
+        self._run.log({key: value for key, value in metrics.items() if value is not None})
+
+    def finish(self, exit_code: int) -> None:
+        self._run.finish(exit_code=exit_code)
+
+
+def _is_logged_in() -> bool:
+    import wandb
+    from wandb.sdk.lib.wbauth import wbnetrc
+
+    return "WANDB_API_KEY" in os.environ or wbnetrc.read_netrc_auth(host=wandb.Settings().base_url) is not None

@@ -1,0 +1,147 @@
+"""A chat-completions server on 127.0.0.1 that streams scripted answers, in the form in which vLLM streams them."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from precall.calls import ToolCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One response: HTTP status and headers, then `events`, each the data of one server-sent event.
+
+    `delay_s` passes before the first event and before each that follows (real seconds). `is_broken_off` closes the
+    connection after the last event, in the middle of the body. A status other than 200 sends `events[0]` as its body.
+    """
+
+    events: tuple[str, ...] = ()
+    status: int = 200
+    delay_s: float = 0.0
+    is_broken_off: bool = False
+
+
+def chunk(delta: dict[str, Any] | None = None, *, finish_reason: str | None = None, **extra: Any) -> str:
+    """Return the data of one chunk. `token_ids` goes into its choice, other extras into the chunk itself."""
+    choice: dict[str, Any] = {"index": 0, "delta": delta or {}, "finish_reason": finish_reason}
+    if "token_ids" in extra:
+        choice["token_ids"] = extra.pop("token_ids")
+    return json.dumps({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [choice], **extra})
+
+
+def usage_chunk(num_prompt_tokens: int, num_output_tokens: int) -> str:
+    """Return the data of the last chunk, which has no choice and carries the token counts."""
+    usage = {
+        "prompt_tokens": num_prompt_tokens,
+        "completion_tokens": num_output_tokens,
+        "total_tokens": num_prompt_tokens + num_output_tokens,
+    }
+    return json.dumps({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": usage})
+
+
+def call_deltas(index: int, call: ToolCall, num_parts: int = 1) -> list[dict[str, Any]]:
+    """Return the deltas of one call: its id and name first, then its arguments in `num_parts` parts."""
+    head = {"index": index, "id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": ""}}
+    size = -(-len(call.arguments) // num_parts)
+    parts = [call.arguments[start : start + size] for start in range(0, len(call.arguments), size or 1)]
+    tail = [{"index": index, "function": {"arguments": part}} for part in parts]
+    return [{"tool_calls": [part]} for part in (head, *tail)]
+
+
+def answer_of(*, content: str = "", calls: Sequence[ToolCall] = (), delay_s: float = 0.0) -> Answer:
+    """Return a whole answer: role, content, the calls in two parts each, finish reason, usage and the end mark."""
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": content}] if content else []
+    deltas += [delta for index, call in enumerate(calls) for delta in call_deltas(index, call, num_parts=2)]
+    events = [chunk(delta) for delta in deltas]
+    events.append(chunk(finish_reason="tool_calls" if calls else "stop"))
+    return Answer(events=(*events, usage_chunk(10, len(deltas)), "[DONE]"), delay_s=delay_s)
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeChatServer:
+    """Gives request i the answer `answers[i]`; an asynchronous context manager, `base_url` is valid inside.
+
+    `requests` holds the bodies received; `num_broken_off` counts clients that left before their answer was complete.
+    """
+
+    answers: Sequence[Answer]
+    base_url: str = field(default="", init=False)
+    requests: list[dict[str, Any]] = field(default_factory=list, init=False)
+    headers: list[dict[str, str]] = field(default_factory=list, init=False)
+    num_broken_off: int = field(default=0, init=False)
+    _server: asyncio.Server | None = field(default=None, init=False)
+    _connections: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    async def __aenter__(self) -> "FakeChatServer":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._server is not None, "the server has not been entered"
+        self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a connection is served in a task"
+        self._connections.add(task)
+        try:
+            headers, body = await _read_request(reader)
+            index = len(self.requests)
+            self.requests.append(json.loads(body))
+            self.headers.append(headers)
+            answer = self.answers[index] if index < len(self.answers) else _NO_ANSWER
+            sending = asyncio.create_task(_send(writer, answer))
+            leaving = asyncio.create_task(reader.read())  # returns when the client closes its side
+            try:
+                await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+                self.num_broken_off += not sending.done()
+            finally:
+                sending.cancel()
+                leaving.cancel()
+                await asyncio.gather(sending, leaving, return_exceptions=True)
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+_NO_ANSWER = Answer(status=500, events=(json.dumps({"error": {"message": "the script holds no more answers"}}),))
+
+
+async def _read_request(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    lines = [line.partition(":") for line in head.split("\r\n")[1:] if line]
+    headers = {name.strip().lower(): value.strip() for name, _, value in lines}
+    return headers, await reader.readexactly(int(headers.get("content-length", "0")))
+
+
+async def _send(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    if answer.status != 200:
+        body = answer.events[0].encode() if answer.events else b""
+        head = f"HTTP/1.1 {answer.status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
+        await writer.drain()
+        return
+    head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
+    writer.write(f"{head}Connection: close\r\n\r\n".encode())
+    for event in answer.events:
+        await asyncio.sleep(answer.delay_s)
+        data = f"data: {event}\n\n".encode()
+        writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        await writer.drain()
+    if not answer.is_broken_off:
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()

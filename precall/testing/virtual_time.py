@@ -1,0 +1,84 @@
+"""Virtual time: an event loop whose clock jumps to the next timer instead of waiting for it.
+
+Rules:
+- Time passes only when nothing is ready to run; it then jumps to the next timer. `loop.time()` starts at 0.
+- Nothing ready and no timer is a deadlock, and raises DeadlockError.
+- Time stands still while a thread works that was started during the run (a plain tool has one): the loop waits for it
+  in real time. A thread that works longer than `thread_patience_s` counts as hung, and holds the clock no more.
+- Pools of threads are refused, since an idle thread of a pool looks like one that works; so are real connections to
+  hosts by name, which need a pool. Other real input and output is not waited for.
+"""
+
+import asyncio
+import selectors
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
+_SLICE_S = 0.001
+
+
+class DeadlockError(RuntimeError):
+    """Every task waits, and nothing is left that could wake one."""
+
+
+class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # the class depends on the platform
+    """Stands where the loop would wait for input: advances the virtual clock instead of waiting."""
+
+    def __init__(self, thread_patience_s: float) -> None:
+        super().__init__()
+        self.now_s = 0.0
+        self._thread_patience_s = thread_patience_s
+        # Threads that do not hold the clock: those from before the run, and those that hung.
+        self._ignored = set(threading.enumerate())
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        ready = self._await_threads()
+        if ready:
+            return ready
+        if timeout is None:
+            raise DeadlockError(
+                f"Deadlock at {self.now_s:g} s of virtual time: every task waits, and there is no timer and no thread "
+                "that could wake one."
+            )
+        self.now_s += timeout
+        return []
+
+    def _await_threads(self) -> list[tuple[selectors.SelectorKey, int]]:
+        give_up_s = time.monotonic() + self._thread_patience_s
+        while True:
+            # In this order: a thread wakes the loop before it ends, so what is seen to have ended has woken it.
+            working = set(threading.enumerate()) - self._ignored
+            ready = super().select(_SLICE_S if working else 0)
+            if ready or not working:
+                return ready
+            if time.monotonic() >= give_up_s:
+                self._ignored |= working
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop on virtual time; the rules are in the module's docstring."""
+
+    def __init__(self, thread_patience_s: float = 5.0) -> None:
+        self._jumping = _JumpingSelector(thread_patience_s)
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now_s
+
+    def run_in_executor(self, *_: Any) -> NoReturn:
+        raise RuntimeError("Virtual time cannot tell when a pool's thread works; start a thread of its own instead.")
+
+
+def run_virtual(coroutine: Coroutine[Any, Any, T], *, thread_patience_s: float = 5.0) -> T:
+    """Run `coroutine` to its end on virtual time that starts at 0, and return what it returns.
+
+    Tasks that it leaves behind are cancelled. Raises DeadlockError when nothing is left that could wake a task.
+    """
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(thread_patience_s)) as runner:
+        return runner.run(coroutine)
