@@ -1,4 +1,5 @@
-"""The one module that builds objects from a configuration. Whatever a user got wrong is found here, before any server."""
+"""The one module that builds objects from a configuration. Whatever a user got wrong is found here, before any
+server."""
 
 import functools
 import importlib.metadata
@@ -166,8 +167,8 @@ def _vllm_server(
 
 
 def tasks_of(config: Config, selection: str) -> list[Task]:
-    """Return the tasks of one block, `tasks_per_agent` for each agent. `selection` names the block: each has a choice of
-    its own, the same in all settings."""
+    """Return the tasks of one block, `tasks_per_agent` for each agent. `selection` names the block: each has a choice
+    of its own, the same in all settings."""
     num_tasks = config.agent.num_agents * config.agent.tasks_per_agent
     if config.workload.trajectories is None:
         return load_bfcl(config.workload.categories, num_tasks=num_tasks, seed=_seed(config.seed, selection))

@@ -42,7 +42,8 @@ def baseline_calibration(config: Config) -> Calibration:
 
 
 def draft_calibration(config: Config) -> Calibration:
-    """g does not depend on the latency or on where the draft is in the comparison; it covers the tasks of all blocks."""
+    """g does not depend on the latency or on where the draft is in the comparison; it covers the tasks of all
+    blocks."""
     plain = _without_latency(config)
     plain = replace(plain, draft=replace(plain.draft, name="alone", place=DraftPlace.elsewhere))
     name = f"calibration-g-{address(plain)}-{config.scale.num_blocks}"
@@ -93,8 +94,8 @@ def measured_G_s(calibration: Calibration) -> float:
 async def measure_draft(
     calibration: Calibration, server: ModelServer, on_trajectory: Callable[[Trajectory], None]
 ) -> None:
-    """Lead the draft through the prompts of every block's tasks, one turn at a time with nothing beside it, and keep how
-    long each sample took. The samples of a turn are sent at once, as in a run."""
+    """Lead the draft through the prompts of every block's tasks, one turn at a time with nothing beside it, and keep
+    how long each sample took. The samples of a turn are sent at once, as in a run."""
     config, folder = calibration.config, calibration.folder
     folder.begin(config, provenance.collect(config.seed))
     by_id = {

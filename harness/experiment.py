@@ -64,7 +64,8 @@ class Experiment:
         self._tracker: Tracker = NoTracker()
 
     async def run(self) -> pd.DataFrame:
-        """Run the missing cells and return the table of all finished ones. Raises what ends a run; finished cells stay."""
+        """Run the missing cells and return the table of all finished ones. Raises what ends a run; finished cells
+        stay."""
         num_found = len(self._cells) - len(self._missing)
         if num_found:
             self._display.line(f"{self._config.experiment}: {num_found} of {len(self._cells)} cells are there already")

@@ -71,7 +71,8 @@ class LatencyInjector:
         latency_s = self.latency_s(tool, call, occurrence)
 
         async def delayed(**arguments: Any) -> Any:
-            # A server's answer is ready before it arrives: the tool works first, then the answer, or its error, travels.
+            # A server's answer is ready before it arrives: the tool works first, then the answer, or its error,
+            # travels.
             started_s = now_s()
             try:
                 return await call_function(tool, arguments)

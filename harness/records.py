@@ -20,7 +20,8 @@ MIN_FREE_BYTES = 200 * 2**20
 
 
 class RunFolder:
-    """One folder under results/runs. `begin` empties what an unfinished run has left; a finished one is never touched."""
+    """One folder under results/runs. `begin` empties what an unfinished run has left; a finished one is never
+    touched."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -91,6 +92,6 @@ def check_space(path: Path) -> None:
         raise ConfigError(f"output is {path}; nothing can be written there: {error}. Choose another folder.") from error
     if num_free < MIN_FREE_BYTES:
         raise ConfigError(
-            f"output is {path}, where {num_free / 2**20:.0f} MiB are free; results need {MIN_FREE_BYTES / 2**20:.0f} MiB. "
-            "Free some space, or choose another folder with output=..."
+            f"output is {path}, where {num_free / 2**20:.0f} MiB are free; "
+            f"results need {MIN_FREE_BYTES / 2**20:.0f} MiB. Free some space, or choose another folder with output=..."
         )

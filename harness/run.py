@@ -4,7 +4,6 @@ The last line on stdout is one JSON object with the figures of every setting; it
 """
 
 import asyncio
-import json
 import signal
 import sys
 from pathlib import Path
@@ -14,15 +13,15 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from rich.console import Console
 
-from harness import provenance, tables
+from harness import tables
+from harness.bench import write_bench
+from harness.closing_table import print_closing_table
 from harness.experiment import Experiment, check_before_start
 from harness.metrics.comparison import MeasurementError
 from harness.schema import Config
 from harness.servers import ServerPool
 from harness.sweep import expand
 from precall.errors import BackendError, ConfigError
-
-BENCH = provenance.ROOT / "results" / "bench"
 
 
 def register_schema() -> None:
@@ -37,8 +36,7 @@ def run_experiment(node: Any, pool: ServerPool) -> None:
     check_before_start(cells)
     frame = asyncio.run(_run(Experiment(cells, pool, console), pool))
     records = tables.summarise(frame)
-    wide = Console(stderr=True, width=max(console.width, 160))
-    wide.print(tables.closing_table(records))
+    print_closing_table(records, console)
     config = cells[0].config
     write_bench(
         config.experiment,
@@ -57,14 +55,6 @@ async def _run(experiment: Experiment, pool: ServerPool) -> Any:
     except BaseException:
         await pool.aclose()
         raise
-
-
-def write_bench(name: str, figures: dict[str, Any], seed: int) -> None:
-    """Print `figures` as the last line and keep them with their provenance."""
-    BENCH.mkdir(parents=True, exist_ok=True)
-    kept = {**figures, "provenance": provenance.collect(seed)}
-    (BENCH / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(figures), flush=True)
 
 
 def main() -> None:

@@ -35,8 +35,8 @@ MakeParticipants = Callable[[Task, EventRecorder, int], Participants]
 class ArmRun:
     """What one run of one arm left: events, trajectories per agent, and what the servers counted meanwhile.
 
-    `wall_s` is from the first request to the end of the last agent; `counters` are differences of the target's counters;
-    `cpu_s` is the CPU time of the target's processes, None where it cannot be seen.
+    `wall_s` is from the first request to the end of the last agent; `counters` are differences of the target's
+    counters; `cpu_s` is the CPU time of the target's processes, None where it cannot be seen.
     """
 
     arm: str
@@ -58,8 +58,8 @@ async def run_arm(
     servers: Sequence[ModelServer],
     on_trajectory: Callable[[Trajectory], None],
 ) -> None:
-    """Fill `run`. Agent i gets the i-th run of consecutive tasks. Raises BackendError as soon as a trajectory fails or a
-    server has gone; `run` then holds what happened until then."""
+    """Fill `run`. Agent i gets the i-th run of consecutive tasks. Raises BackendError as soon as a trajectory fails or
+    a server has gone; `run` then holds what happened until then."""
     assert len(tasks) % num_agents == 0, f"{len(tasks)} tasks for {num_agents} agents"
     per_agent = len(tasks) // num_agents
     run.trajectories = [[] for _ in range(num_agents)]

@@ -1,4 +1,5 @@
-"""The schema of an experiment's configuration. YAML in conf/ only chooses; a key that is not here is refused at launch."""
+"""The schema of an experiment's configuration. YAML in conf/ only chooses; a key that is not here is refused at
+launch."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -125,8 +126,8 @@ class SpeculationConfig:
 
 @dataclass(kw_only=True)
 class LatencyConfig:
-    """Injected tool latency: `kind` none, constant, normal or lognormal. The mean in seconds, or as a multiple of G, the
-    measured mean time of one target generation that ends in a call; one of the two. The standard deviation is
+    """Injected tool latency: `kind` none, constant, normal or lognormal. The mean in seconds, or as a multiple of G,
+    the measured mean time of one target generation that ends in a call; one of the two. The standard deviation is
     `relative_std` times the mean."""
 
     kind: str = MISSING
@@ -154,7 +155,8 @@ class ScaleConfig:
 
 @dataclass(kw_only=True)
 class Config:
-    """One experiment: the settings below, varied over `grid` (dotted key -> values), each in `scale.num_blocks` blocks."""
+    """One experiment: the settings below, varied over `grid` (dotted key -> values), each in `scale.num_blocks`
+    blocks."""
 
     experiment: str = MISSING
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -191,8 +193,8 @@ def check(config: Config) -> None:
     speculates = config.speculation.mode is not Speculation.off
     if speculates and config.draft.place is DraftPlace.elsewhere and not config.model.is_replay:
         raise ConfigError(
-            f"draft.place is elsewhere and model {config.model.name} is live; a draft elsewhere answers from a recording. "
-            "Use draft=colocated, or a model that replays."
+            f"draft.place is elsewhere and model {config.model.name} is live; a draft elsewhere answers from a "
+            "recording. Use draft=colocated, or a model that replays."
         )
     if config.model.is_replay != config.draft.model.is_replay and speculates:
         raise ConfigError(
@@ -209,7 +211,8 @@ def _at_least_one(name: str, value: int) -> None:
 
 
 def to_config(node: Any) -> Config:
-    """Return the configuration of an OmegaConf node that has this schema. Raises ConfigError when a value is missing."""
+    """Return the configuration of an OmegaConf node that has this schema. Raises ConfigError when a value is
+    missing."""
     missing = sorted(OmegaConf.missing_keys(node))
     if missing:
         raise ConfigError(f"{missing[0]} has no value; it must have one. Give it on the command line or in its group.")

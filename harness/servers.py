@@ -1,4 +1,5 @@
-"""The servers of a sweep: started once per distinct setting, kept while the next cells need them, stopped at the end."""
+"""The servers of a sweep: started once per distinct setting, kept while the next cells need them, stopped at the
+end."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""The tables of an experiment: one row per finished cell, in parquet for the figures, and a closing table to read."""
+"""The tables of an experiment: one row per finished cell, kept in parquet for the figures, and one record per
+setting."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,13 +8,49 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.table import Table
 
 from harness.cell import folder_of
 from harness.metrics.statistics import block_interval, t_quantile
 from harness.sweep import Cell
 
 CELLS = "cells.parquet"
+
+# Columns by where they come from; the metrics are those of harness/metrics.
+OF_BOTH_ARMS = (
+    "generation_s",
+    "answer_s",
+    "ttft_s",
+    "tpot_s",
+    "tool_s",
+    "num_output_tokens",
+    "engine_steps",
+    "scheduled_tokens",
+    "cpu_s",
+)
+OF_SPECULATION = (
+    "draft_s",
+    "call_acceptance_rate",
+    "eligible_share",
+    "num_confirmed",
+    "num_ready_hits",
+    "num_pending_hits",
+    "num_misses",
+    "num_launched",
+    "num_used",
+    "num_wasted",
+    "num_cancelled",
+    "num_failed",
+    "num_refused",
+    "wasted_tool_s",
+)
+OF_THE_COMPARISON = (
+    "time_saved_pct",
+    "noise_pct",
+    "predicted_time_saved_pct",
+    "predicted_loaded_time_saved_pct",
+    "trajectory_alpha",
+    "num_identical",
+)
 
 
 def cell_row(cell: Cell) -> dict[str, Any]:
@@ -38,38 +75,11 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         "latency_mean_s": metrics["latency_mean_s"],
         "hit_rate_set": config.workload.hit_rate if config.model.is_replay else None,
     }
-    for name in ("throughput_tok_per_s", "generation_s", "answer_s", "ttft_s", "tpot_s", "tool_s"):
-        row |= {
-            f"{name}_{arm}" if name != "throughput_tok_per_s" else f"throughput_{arm}_tok_per_s": _mean(runs, arm, name)
-            for arm in ("base", "spec")
-        }
-    for name in ("engine_steps", "scheduled_tokens", "cpu_s", "num_output_tokens"):
-        row |= {f"{name}_{arm}": _mean(runs, arm, name) for arm in ("base", "spec")}
-    for name in (
-        "draft_s",
-        "call_acceptance_rate",
-        "eligible_share",
-        "num_confirmed",
-        "num_ready_hits",
-        "num_pending_hits",
-        "num_misses",
-        "num_launched",
-        "num_used",
-        "num_wasted",
-        "num_cancelled",
-        "num_failed",
-        "num_refused",
-        "wasted_tool_s",
-    ):
-        row[name] = _mean(runs, "spec", name)
-    for name in (
-        "time_saved_pct",
-        "noise_pct",
-        "predicted_time_saved_pct",
-        "predicted_loaded_time_saved_pct",
-        "num_identical",
-    ):
-        row[name] = metrics[name]
+    for arm in ("base", "spec"):
+        row[f"throughput_{arm}_tok_per_s"] = _mean(runs, arm, "throughput_tok_per_s")
+        row |= {f"{name}_{arm}": _mean(runs, arm, name) for name in OF_BOTH_ARMS}
+    row |= {name: _mean(runs, "spec", name) for name in OF_SPECULATION}
+    row |= {name: metrics[name] for name in OF_THE_COMPARISON}
     return row
 
 
@@ -87,15 +97,16 @@ def write_tables(cells: Sequence[Cell], folder: Path) -> pd.DataFrame:
     return frame
 
 
-def noise_floor_pct(frame: pd.DataFrame, num_blocks: int) -> float | None:
+def noise_floor_pct(noise_pct: Sequence[float], num_blocks: int) -> float | None:
     """Return the half-width of the 95 % interval that the time saved of a setting would have if both arms were the
     baseline, in percent.
 
-    Source: ours. Each block's two baseline runs, taken as arms, give one A/A value; their root mean square is the spread
+    Source: ours. Each block's two baseline runs, taken as arms, give one A/A value; their root mean square is the
+    spread
     of one such difference, and the mean over `num_blocks` blocks has that over sqrt(num_blocks). A block's arms are the
     means of two runs, so the true floor is lower by up to sqrt(2). None below two values.
     """
-    values = frame["noise_pct"].to_numpy(dtype=float)
+    values = np.asarray(noise_pct, dtype=float)
     if len(values) < 2:
         return None
     return float(t_quantile(0.975, len(values)) * np.sqrt(np.mean(values**2)) / np.sqrt(num_blocks))
@@ -105,104 +116,58 @@ def summarise(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one record per setting: means over blocks, intervals, prediction and residual, noise floor."""
     records = []
     for _, rows in frame.groupby("setting", sort=False):
-        same_load = frame[
-            (frame["backend"] == rows["backend"].iloc[0]) & (frame["num_agents"] == rows["num_agents"].iloc[0])
-        ]
-        saved = block_interval(rows["time_saved_pct"].tolist())
-        ratio = block_interval(
-            (rows["throughput_spec_tok_per_s"] / rows["throughput_base_tok_per_s"]).dropna().tolist()
+        is_same_load = (frame["backend"] == rows["backend"].iloc[0]) & (
+            frame["num_agents"] == rows["num_agents"].iloc[0]
         )
-        predicted = _frame_mean(rows, "predicted_time_saved_pct")
-        loaded = _frame_mean(rows, "predicted_loaded_time_saved_pct")
-        first = rows.iloc[0]
-        records.append(
-            {
-                "experiment": first["experiment"],
-                "workload": first["workload"],
-                "draft_place": first["draft_place"],
-                "num_agents": int(first["num_agents"]),
-                "origin": first["origin"],
-                "latency_mean_g": _number(first["latency_mean_g"]),
-                "latency_mean_s": _number(first["latency_mean_s"]),
-                "num_blocks": len(rows),
-                "throughput_base_tok_per_s": _frame_mean(rows, "throughput_base_tok_per_s"),
-                "throughput_spec_tok_per_s": _frame_mean(rows, "throughput_spec_tok_per_s"),
-                "throughput_ratio": [ratio.low, ratio.mid, ratio.high],
-                "time_saved_pct": [saved.low, saved.mid, saved.high],
-                "noise_floor_pct": noise_floor_pct(same_load, len(rows)),
-                "predicted_time_saved_pct": predicted,
-                "residual_pct": None if predicted is None or saved.mid is None else saved.mid - predicted,
-                "residual_of_load_pct": None if predicted is None or loaded is None else loaded - predicted,
-                "generation_s_base": _frame_mean(rows, "generation_s_base"),
-                "generation_s_spec": _frame_mean(rows, "generation_s_spec"),
-                "draft_s": _frame_mean(rows, "draft_s"),
-                "call_acceptance_rate": _frame_mean(rows, "call_acceptance_rate"),
-                "eligible_share": _frame_mean(rows, "eligible_share"),
-                "num_identical": int(rows["num_identical"].sum()) if rows["num_identical"].notna().all() else None,
-                "steps_ratio": _ratio(rows, "engine_steps"),
-                "scheduled_tokens_ratio": _ratio(rows, "scheduled_tokens"),
-                "cpu_s_ratio": _ratio(rows, "cpu_s"),
-            }
-        )
+        noise_pct = frame.loc[is_same_load, "noise_pct"].tolist()
+        records.append(_record(rows, noise_floor_pct(noise_pct, len(rows))))
     return records
 
 
-def _frame_mean(rows: pd.DataFrame, name: str) -> float | None:
+def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
+    saved = block_interval(rows["time_saved_pct"].tolist())
+    ratios = (rows["throughput_spec_tok_per_s"] / rows["throughput_base_tok_per_s"]).dropna()
+    ratio = block_interval(ratios.tolist())
+    predicted = _frame_mean(rows, "predicted_time_saved_pct")
+    loaded = _frame_mean(rows, "predicted_loaded_time_saved_pct")
+    first = rows.iloc[0]
+    return {
+        "experiment": first["experiment"],
+        "workload": first["workload"],
+        "draft_place": first["draft_place"],
+        "num_agents": int(first["num_agents"]),
+        "origin": first["origin"],
+        "latency_mean_g": _number(first["latency_mean_g"]),
+        "latency_mean_s": _number(first["latency_mean_s"]),
+        "num_blocks": len(rows),
+        "throughput_base_tok_per_s": _frame_mean(rows, "throughput_base_tok_per_s"),
+        "throughput_spec_tok_per_s": _frame_mean(rows, "throughput_spec_tok_per_s"),
+        "throughput_ratio": [ratio.low, ratio.mid, ratio.high],
+        "time_saved_pct": [saved.low, saved.mid, saved.high],
+        "noise_floor_pct": noise_floor,
+        "predicted_time_saved_pct": predicted,
+        "residual_pct": None if predicted is None or saved.mid is None else saved.mid - predicted,
+        "residual_of_load_pct": None if predicted is None or loaded is None else loaded - predicted,
+        "generation_s_base": _frame_mean(rows, "generation_s_base"),
+        "generation_s_spec": _frame_mean(rows, "generation_s_spec"),
+        "draft_s": _frame_mean(rows, "draft_s"),
+        "call_acceptance_rate": _frame_mean(rows, "call_acceptance_rate"),
+        "eligible_share": _frame_mean(rows, "eligible_share"),
+        "num_identical": int(rows["num_identical"].sum()) if rows["num_identical"].notna().all() else None,
+        "steps_ratio": _ratio(rows, "engine_steps"),
+        "scheduled_tokens_ratio": _ratio(rows, "scheduled_tokens"),
+        "cpu_s_ratio": _ratio(rows, "cpu_s"),
+    }
+
+
+def _frame_mean(rows: Any, name: str) -> float | None:
     return _number(rows[name].astype(float).mean())
 
 
-def _ratio(rows: pd.DataFrame, name: str) -> float | None:
+def _ratio(rows: Any, name: str) -> float | None:
     base = rows[f"{name}_base"].astype(float).sum(min_count=len(rows))
     return _number(rows[f"{name}_spec"].astype(float).sum(min_count=len(rows)) / base) if base else None
 
 
 def _number(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
-
-
-def closing_table(records: Sequence[dict[str, Any]]) -> Table:
-    """Return the table that ends a run: one line per setting."""
-    table = Table(title="Client-side speculation against the baseline (95 % intervals over blocks)")
-    for name in (
-        "experiment",
-        "draft",
-        "agents",
-        "origin",
-        "T/G",
-        "T (s)",
-        "tok/s base",
-        "tok/s spec",
-        "time saved (%)",
-        "predicted",
-        "residual",
-        "of load",
-        "noise floor",
-        "alpha",
-        "eligible",
-    ):
-        table.add_column(name, justify="left" if name in ("experiment", "draft", "origin") else "right")
-    for r in records:
-        low, mid, high = r["time_saved_pct"]
-        interval = "" if low is None else f" [{low:.1f}, {high:.1f}]"
-        table.add_row(
-            r["experiment"],
-            r["draft_place"],
-            str(r["num_agents"]),
-            r["origin"],
-            _text(r["latency_mean_g"], ".2f"),
-            _text(r["latency_mean_s"], ".2f"),
-            _text(r["throughput_base_tok_per_s"], ".0f"),
-            _text(r["throughput_spec_tok_per_s"], ".0f"),
-            f"{mid:.1f}{interval}",
-            _text(r["predicted_time_saved_pct"], ".1f"),
-            _text(r["residual_pct"], "+.1f"),
-            _text(r["residual_of_load_pct"], "+.1f"),
-            _text(r["noise_floor_pct"], ".1f"),
-            _text(r["call_acceptance_rate"], ".2f"),
-            _text(r["eligible_share"], ".2f"),
-        )
-    return table
-
-
-def _text(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)

@@ -1,4 +1,5 @@
-"""Tracking: a copy of an experiment's numbers in Weights & Biases, for people to look at. Figures never read from it."""
+"""Tracking: a copy of an experiment's numbers in Weights & Biases, for people to look at. Figures never read from
+it."""
 
 import os
 from pathlib import Path

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isinf
 from typing import Any, NamedTuple
 
 from precall.errors import MalformedCallError
@@ -58,7 +59,9 @@ def parse_arguments(call: ToolCall) -> dict[str, Any]:
     """
     text = call.arguments.strip() or "{}"
     try:
-        arguments = json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant)
+        arguments = json.loads(
+            text, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant, parse_float=_finite_float
+        )
     except (ValueError, RecursionError) as error:
         raise MalformedCallError(f"The arguments of {call.name} are not valid JSON: {error}.") from error
     if not isinstance(arguments, dict):
@@ -76,6 +79,13 @@ def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError(f"{text} is outside the range of a number")
+    return number
 
 
 def _canonical(value: Any, schema: Any) -> Any:

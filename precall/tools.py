@@ -79,7 +79,9 @@ async def run_tool(tool: Tool, call: ToolCall, occurrence: int = 0) -> Observati
         content, is_error = _as_text(returned), False
     except MalformedCallError as error:
         content, is_error = f"Error: {error}", True
-    except Exception as error:  # the edge of a tool call: whatever a tool raises is an observation
+    except (Exception, SystemExit, asyncio.CancelledError) as error:  # the edge of a tool call: all is an observation
+        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+            raise
         content = f"Error: {type(error).__name__}: {error}"
         if limit.expired():
             content = f"Error: {tool.name} did not finish within {tool.timeout_s:g} s."
@@ -87,6 +89,7 @@ async def run_tool(tool: Tool, call: ToolCall, occurrence: int = 0) -> Observati
     if len(content) > tool.max_observation_chars:
         num_cut = len(content) - tool.max_observation_chars
         content = f"{content[: tool.max_observation_chars]}\n[{num_cut} characters cut]"
+    content = content.encode(errors="replace").decode()  # half a surrogate pair cannot be sent
     return Observation(content=content, is_error=is_error, duration_s=loop.time() - started_s)
 
 
@@ -94,7 +97,14 @@ async def call_function(tool: Tool, arguments: dict[str, Any]) -> Any:
     """Call the tool's function and return what it returns, or raise what it raises; no time-out, no limit."""
     if inspect.iscoroutinefunction(tool.function):
         return await tool.function(**arguments)
-    return await _run_in_daemon_thread(lambda: tool.function(**arguments))
+    returned = await _run_in_daemon_thread(lambda: tool.function(**arguments))
+    # An object with an asynchronous __call__, or a function that hands on a coroutine, is asynchronous after all.
+    return await returned if inspect.isawaitable(returned) else returned
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0  # else the tool raised CancelledError by itself
 
 
 async def _run_in_daemon_thread(function: Callable[[], Any]) -> Any:

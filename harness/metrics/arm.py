@@ -12,8 +12,8 @@ from precall.ledger import Ledger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationTimes:
-    """The target's generations in a run: G (E2EL of those that end in a call), the same of final answers, TTFT and TPOT;
-    means in seconds, None where there was none."""
+    """The target's generations in a run: G (E2EL of those that end in a call), the same of final answers, TTFT and
+    TPOT; means in seconds, None where there was none."""
 
     call_s: float | None
     answer_s: float | None
@@ -48,7 +48,8 @@ def mean(values: Sequence[float]) -> float | None:
 def arm_metrics(
     events: Sequence[Event], *, wall_s: float, counters: dict[str, float], cpu_s: float | None
 ) -> dict[str, Any]:
-    """Return the metrics of one run as plain data. Throughput is generated tokens over `wall_s`, for the whole server."""
+    """Return the metrics of one run as plain data. Throughput is generated tokens over `wall_s`, for the whole
+    server."""
     generations = [event for event in events if event.kind is EventKind.GENERATION_FINISHED]
     counts = [event.data["num_output_tokens"] for event in generations]
     num_output_tokens = None if None in counts else sum(counts)

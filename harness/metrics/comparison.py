@@ -98,8 +98,8 @@ def predict_time_saved_pct(
 ) -> float:
     """Return the predicted time saved in percent, per agent and then the mean.
 
-    `turns` holds, by task, each turn with its measured G and g and its tools' times. `loaded` may hold the same with G as
-    measured beside speculation: the difference that it makes is the effect of the fuller batch.
+    `turns` holds, by task, each turn with its measured G and g and its tools' times. `loaded` may hold the same with G
+    as measured beside speculation: the difference that it makes is the effect of the fuller batch.
     """
     base_s, spec_s = [], []
     for task_ids in agents:

@@ -9,8 +9,8 @@ from precall.events import Event, EventKind
 
 
 def record(trajectories: Iterable[Trajectory], events: Sequence[Event], description: str) -> TrajectorySet:
-    """Return what target, draft and tools did in one run, by task. A draft's sample that had not arrived when the target
-    was done is not part of the record."""
+    """Return what target, draft and tools did in one run, by task. A draft's sample that had not arrived when the
+    target was done is not part of the record."""
     samples: dict[tuple[str, int], dict[int, tuple[ToolCall, ...]]] = {}
     for event in events:
         if event.kind is EventKind.DRAFT_ANSWERED:

@@ -48,7 +48,9 @@ class HermesRenderer:
         return [*tokens, self._control(END_OF_TURN)]
 
     def _control(self, token: str) -> int:
-        return self._tokenizer.token_to_id(token)
+        token_id = self._tokenizer.token_to_id(token)
+        assert token_id is not None, f"{token} was found when the renderer was made"
+        return token_id
 
     def _plain(self, text: str) -> list[int]:
         tokens = self._tokenizer.encode(text, add_special_tokens=False).ids if text else []

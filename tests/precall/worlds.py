@@ -137,7 +137,8 @@ async def run_script(
     policy: LaunchPolicy | None = None,
     executor: ToolExecutor = run_tool,
 ) -> Run:
-    """Run the scripted trajectory to its end; `samples` are the draft's, per turn, and None switches speculation off."""
+    """Run the scripted trajectory to its end; `samples` are the draft's, per turn, and None switches speculation
+    off."""
     run = Run()
     draft = None if samples is None else ScriptedDraft(turns=samples)
     await run_trajectory(run, ScriptedTarget(responses), tools, len(responses), draft, policy, executor)

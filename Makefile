@@ -1,0 +1,78 @@
+# Two commands: `make reproduce` and `make test`. Each sets up what it needs on first use. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# A login node may differ from its compute nodes: say PLATFORM=cuda there.
+PLATFORM ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu)
+SCALE ?= local
+ARGS ?=
+
+VENV := .venv/$(PLATFORM)
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+EXPERIMENTS_smoke := fig1
+EXPERIMENTS_local := fig1,wrong_draft
+EXPERIMENTS_paper := fig1_paper
+EXPERIMENTS := $(EXPERIMENTS_$(SCALE))
+
+comma := ,
+FIGURE_1 := $(firstword $(subst $(comma), ,$(EXPERIMENTS)))
+
+ifeq ($(filter $(PLATFORM),cpu cuda),)
+$(error PLATFORM is $(PLATFORM); it must be cpu or cuda)
+endif
+ifeq ($(EXPERIMENTS),)
+$(error SCALE is $(SCALE); it must be smoke, local or paper)
+endif
+
+.PHONY: help
+help: ## explain every target
+	@echo "make TARGET [SCALE=smoke|local|paper] [PLATFORM=cpu|cuda] [ARGS='overrides']"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
+
+.PHONY: reproduce
+reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the figures, print the closing table
+	$(PYTHON) -m harness.run -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
+	@$(MAKE) --no-print-directory figures
+	$(PYTHON) -m harness.summary $(SCALE)
+
+.PHONY: figures
+figures: $(STAMP) ## redraw the figures from results alone, into results/figures
+	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/$(FIGURE_1)
+	$(PYTHON) -m paper_figures.fig3_speedup_model
+
+.PHONY: test
+test: $(STAMP) ## run all tests: unit tests first, then those on the real vLLM engine
+	$(PYTHON) -m pytest -q -m "not engine and not gpu"
+	$(PYTHON) -m pytest -q -m engine
+
+.PHONY: unit
+unit: $(STAMP) ## run the tests that need no engine
+	$(PYTHON) -m pytest -q -m "not engine and not gpu"
+
+.PHONY: lint
+lint: $(STAMP) ## check style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright --pythonpath $(PYTHON)
+
+.PHONY: setup
+setup: $(STAMP) ## make the environment of PLATFORM and nothing else
+
+.PHONY: doctor
+doctor: ## say what is missing on this machine and how to get it
+	@python3 requirements/doctor.py $(PLATFORM)
+
+.PHONY: lock
+lock: ## resolve requirements/*.in into the lock files of both platforms (needs uv)
+	requirements/lock.sh
+
+.PHONY: clean
+clean: ## remove environments and caches; results stay
+	rm -rf .venv .cache .ruff_cache .hypothesis
+
+$(STAMP): requirements/$(PLATFORM).txt requirements/install.sh
+	requirements/install.sh $(PLATFORM) $(VENV)
+	@touch $@

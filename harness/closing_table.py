@@ -1,0 +1,63 @@
+"""The table that ends a run: one line per setting."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+COLUMNS = (
+    "experiment",
+    "draft",
+    "T/G",
+    "T (s)",
+    "tok/s: base",
+    "spec",
+    "time saved (%)",
+    "predicted",
+    "residual",
+    "of load",
+    "noise floor",
+    "alpha",
+    "eligible",
+)
+MIN_WIDTH = 150
+
+
+def print_closing_table(records: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print one line per record of `tables.summarise`, wide enough that no column wraps."""
+    agents = ", ".join(sorted({str(record["num_agents"]) for record in records}))
+    origins = ", ".join(sorted({record["origin"] for record in records}))
+    table = Table(
+        title=f"Speculation against the baseline: {agents} agents, {origins}",
+        caption="Intervals: 95 %, over blocks. Noise floor: half-width of that interval, baseline against baseline. "
+        "Residual: saved less predicted; of load: the part explained by slower or faster generation beside speculation.",
+    )
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in ("experiment", "draft") else "right", no_wrap=True)
+    for record in records:
+        table.add_row(*_cells(record))
+    Console(file=console.file, width=max(console.width, MIN_WIDTH)).print(table)
+
+
+def _cells(record: dict[str, Any]) -> list[str]:
+    low, mid, high = record["time_saved_pct"]
+    return [
+        record["experiment"],
+        record["draft_place"],
+        _text(record["latency_mean_g"], ".2f"),
+        _text(record["latency_mean_s"], ".2f"),
+        _text(record["throughput_base_tok_per_s"], ".0f"),
+        _text(record["throughput_spec_tok_per_s"], ".0f"),
+        f"{mid:.1f}" + ("" if low is None else f" [{low:.1f}, {high:.1f}]"),
+        _text(record["predicted_time_saved_pct"], ".1f"),
+        _text(record["residual_pct"], "+.1f"),
+        _text(record["residual_of_load_pct"], "+.1f"),
+        _text(record["noise_floor_pct"], ".1f"),
+        _text(record["call_acceptance_rate"], ".2f"),
+        _text(record["eligible_share"], ".2f"),
+    ]
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,139 @@
+"""Property: speculation never changes a trajectory, whatever the draft says and whenever it says it."""
+
+import json
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from precall.calls import ToolCall
+from precall.events import EventKind
+from precall.policy import LaunchPolicy
+from precall.testing.scripted import ScriptedGeneration, ScriptedSample
+from precall.testing.virtual_time import run_virtual
+from precall.tools import Effect
+from tests.precall.worlds import World, run_script
+
+SECONDS = st.integers(0, 32).map(lambda eighths: eighths / 8)
+DRAFT_SECONDS = st.integers(0, 16).map(lambda eighths: eighths / 8)
+NUMBERS = {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}}
+
+
+def make_tools(world, seconds, can_fail):
+    """Tools of every effect; `double` fails on odd numbers if `can_fail`."""
+
+    def double(x, y=0):
+        if can_fail and x % 2:
+            raise ValueError(f"{int(x)} is odd")
+        return float(2 * x + y)
+
+    late = world.tool("late_read", Effect.READ, seconds["late_read"])
+
+    async def read_at_the_end(**arguments):
+        await late.function(**arguments)
+        return list(world.state)
+
+    tools = [
+        world.tool("double", Effect.PURE, seconds["double"], double),
+        world.tool("early_read", Effect.READ, seconds["early_read"], lambda **_: list(world.state)),
+        replace(late, function=read_at_the_end),
+        world.tool("write", Effect.WRITE, seconds["write"], lambda x, **_: world.state.append(int(x))),
+        world.tool("count", Effect.UNKNOWN, seconds["count"], lambda **_: world.state.append(len(world.state))),
+    ]
+    return [replace(tool, parameters=NUMBERS, timeout_s=3.0) for tool in tools]
+
+
+TOOL_NAMES = ["double", "early_read", "late_read", "write", "count"]
+
+
+@st.composite
+def calls(draw):
+    name = draw(st.sampled_from(TOOL_NAMES * 3 + ["missing"]))
+    if draw(st.integers(0, 15)) == 15:
+        return ToolCall(name=name, arguments=draw(st.sampled_from(["{", "[]", '{"x": 1, "x": 1}', '{"z": 1}'])))
+    return ToolCall(name=name, arguments=json.dumps({"x": draw(st.integers(0, 2)), "y": draw(st.integers(0, 1))}))
+
+
+@st.composite
+def rewritten(draw, call):
+    """Return `call` as another model could write it: other white space, key order and form of a number."""
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        return call
+    if not isinstance(arguments, dict):
+        return call
+    if draw(st.booleans()):
+        arguments = {name: float(value) for name, value in reversed(arguments.items())}
+    return replace(call, arguments=json.dumps(arguments, indent=draw(st.sampled_from([None, 1]))))
+
+
+@st.composite
+def samples(draw, target_calls):
+    """Return a sample with some of the target's calls, in any order, among others."""
+    predicted = [draw(rewritten(call)) for call in target_calls if draw(st.integers(0, 3)) < 3]
+    predicted += draw(st.lists(calls(), max_size=2))
+    failure = draw(st.sampled_from([None] * 7 + ["draft is gone"]))
+    return ScriptedSample(delay_s=draw(DRAFT_SECONDS), calls=tuple(draw(st.permutations(predicted))), failure=failure)
+
+
+@st.composite
+def scripts(draw):
+    turns = draw(st.lists(st.lists(calls(), min_size=1, max_size=4).map(tuple), min_size=1, max_size=4)) + [()]
+    generations = [ScriptedGeneration(duration_s=draw(SECONDS), calls=turn, content="text") for turn in turns]
+    responses = [[generations[0]]]
+    for generation in generations[1:]:
+        if draw(st.booleans()):
+            responses.append([])
+        responses[-1].append(generation)
+    predicted = [draw(st.lists(samples(turn), min_size=1, max_size=3)) for turn in turns]
+    return responses, predicted
+
+
+TOOL_SECONDS = st.fixed_dictionaries({name: SECONDS for name in TOOL_NAMES})
+
+
+def run_both(script, seconds, budget, can_fail):
+    responses, predicted = script
+    runs, worlds = [], []
+    for guesses in (None, predicted):
+        world = World(state=[5])
+        policy = LaunchPolicy(max_executions_per_turn=budget)
+        tools = make_tools(world, seconds, can_fail)
+        runs.append(run_virtual(run_script(responses, tools, guesses, policy=policy)))
+        worlds.append(world)
+    return runs, worlds
+
+
+@settings(max_examples=300, deadline=None)
+@given(scripts(), TOOL_SECONDS, st.integers(1, 4))
+def test_speculation_never_changes_the_trajectory_nor_the_state(script, seconds, budget):
+    (off, on), (world_off, world_on) = run_both(script, seconds, budget, can_fail=True)
+    assert on.messages == off.messages
+    for entry in ("name", "arguments", "is_error", "is_eligible", "observation_hash"):
+        assert on.data(EventKind.CALL_SETTLED, entry) == off.data(EventKind.CALL_SETTLED, entry)
+    assert world_on.state == world_off.state
+
+
+@settings(max_examples=150, deadline=None)
+@given(scripts(), TOOL_SECONDS, st.integers(1, 4))
+def test_both_balances_hold_and_say_what_the_world_saw(script, seconds, budget):
+    (off, on), (_, world) = run_both(script, seconds, budget, can_fail=True)
+    ledger = on.ledger  # raises when a balance does not hold
+    assert off.ledger.num_launched == 0
+    assert ledger.num_confirmed == off.ledger.num_confirmed == off.ledger.num_misses
+    assert ledger.num_launched <= budget * len(on.turns)
+    assert ledger.num_matched >= ledger.num_used
+    # Every run that the world saw is an execution or a miss; an execution can be cancelled before it has begun.
+    num_runs = sum(what == "start" for _, what, _, _ in world.log)
+    assert num_runs <= ledger.num_launched + ledger.num_misses
+
+
+@settings(max_examples=150, deadline=None)
+@given(scripts(), TOOL_SECONDS)
+def test_speculation_costs_no_time_where_no_tool_fails(script, seconds):
+    (off, on), _ = run_both(script, {name: min(value, 2.5) for name, value in seconds.items()}, 99, can_fail=False)
+    if on.ledger.num_failed:
+        return  # an execution that fails is run again, which may take longer than to run it once
+    for end_on_s, end_off_s in zip(on.turn_ends_s, off.turn_ends_s, strict=True):
+        assert end_on_s <= end_off_s + 1e-9
