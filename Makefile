@@ -30,7 +30,7 @@ endif
 .PHONY: help
 help: ## explain every target
 	@echo "make TARGET [SCALE=smoke|local|paper] [PLATFORM=cpu|cuda] [ARGS='overrides']"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: reproduce
 reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the figures, print the closing table

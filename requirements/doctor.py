@@ -58,11 +58,11 @@ def check_python() -> Check:
 
 
 def check_make() -> Check:
-    missing = [name for name in ("make", "git", "column") if not shutil.which(name)]
+    missing = [name for name in ("make", "git") if not shutil.which(name)]
     return (
         not missing,
-        "make, git, column",
-        f"Install {' '.join(missing)}, for example with `apt install make git bsdextrautils`.",
+        "make, git",
+        f"Install {' '.join(missing)}, for example with `apt install make git`.",
     )
 
 

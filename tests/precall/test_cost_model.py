@@ -1,0 +1,99 @@
+"""The cost model against values by hand, its bounds, and turns that run on virtual time."""
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from precall.cost_model import TurnTimes, client_speedup, turn_time_s
+from precall.testing.virtual_time import run_virtual
+from precall.tools import Effect
+from tests.precall.worlds import World, call, generation, run_script, sample
+
+POSITIVE = st.floats(0.01, 100.0)
+SHARE = st.floats(0.0, 1.0)
+SECONDS = st.integers(1, 64).map(lambda eighths: eighths / 8)
+
+
+@pytest.mark.parametrize(
+    ("G", "g", "T", "alpha", "speedup"),
+    [
+        (4.0, 1.0, 2.0, 1.0, 6 / 4),  # the tool is hidden: max(4, 1 + 2) = 4
+        (4.0, 1.0, 5.0, 1.0, 9 / 6),  # the tool outlasts the generation: max(4, 1 + 5) = 6
+        (4.0, 1.0, 3.0, 1.0, 7 / 4),  # the optimum T = G - g: 2 - g/G
+        (4.0, 1.0, 2.0, 0.5, 6 / 5),
+        (4.0, 1.0, 2.0, 0.0, 1.0),
+        (4.0, 4.0, 2.0, 1.0, 1.0),  # g = G
+        (4.0, 5.0, 2.0, 1.0, 6 / 7),  # the paper's formula lets a slow draft cost time
+        (4.0, 1.0, 0.0, 1.0, 1.0),  # nothing to hide
+        (1.0, 0.0, 1.0, 1.0, 2.0),  # the supremum
+    ],
+)
+def test_the_speedup_of_client_side_speculation_by_hand(G, g, T, alpha, speedup):
+    assert client_speedup(G=G, g=g, T=T, alpha=alpha) == pytest.approx(speedup)
+
+
+@given(POSITIVE, POSITIVE, POSITIVE, SHARE)
+def test_the_speedup_is_within_the_bounds_of_the_paper_and_ours(G, g, T, alpha):
+    speedup = client_speedup(G=G, g=g, T=T, alpha=alpha)
+    tolerance = 1 + 1e-9
+    assert speedup <= (G + T) / min(max(G, g + T), G + T) * tolerance
+    assert speedup <= 2 / (2 - alpha) * tolerance
+    if g <= G:
+        assert speedup <= (2 - 2 * g / (G + g + T)) * tolerance
+        assert speedup >= 1 / tolerance
+        saved = alpha * min(T, G - g) / (G + T)  # ours: the share of time saved
+        assert 1 - 1 / speedup == pytest.approx(saved, abs=1e-9)
+
+
+@given(POSITIVE, POSITIVE, POSITIVE, SHARE, SHARE)
+def test_the_speedup_grows_with_the_acceptance_rate_where_the_draft_is_faster(G, g, T, one, other):
+    assume(g < G)
+    low, high = (client_speedup(G=G, g=g, T=T, alpha=alpha) for alpha in sorted((one, other)))
+    assert low <= high * (1 + 1e-12)
+
+
+@given(POSITIVE, st.floats(0.0, 1.0), POSITIVE, st.integers(1, 20), st.data())
+def test_turns_of_one_call_add_up_to_the_speedup(G, share, T, num_turns, data):
+    g, num_hits = G * share, data.draw(st.integers(0, num_turns))
+    turns = [TurnTimes(G=G, g=g, tool_s=(T,), is_hit=(index < num_hits,)) for index in range(num_turns)]
+    base_s = sum(turn_time_s(turn, speculate=False) for turn in turns)
+    spec_s = sum(turn_time_s(turn, speculate=True) for turn in turns)
+    assert base_s == pytest.approx(num_turns * (G + T))
+    assert base_s / spec_s == pytest.approx(client_speedup(G=G, g=g, T=T, alpha=num_hits / num_turns))
+
+
+def test_the_time_of_a_turn_with_several_calls_by_hand():
+    turn = TurnTimes(G=4.0, g=1.0, tool_s=(5.0, 2.0, 2.0), is_hit=(True, False, True))
+    assert turn_time_s(turn, speculate=False) == 13.0
+    assert turn_time_s(turn, speculate=True) == 8.0  # max(4, 1 + 5), + 2, max(8, 1 + 2)
+    late = TurnTimes(G=4.0, g=5.0, tool_s=(5.0,), is_hit=(True,))
+    assert turn_time_s(late, speculate=True) == 9.0  # a draft that comes too late is a miss
+    assert turn_time_s(TurnTimes(G=4.0, g=1.0), speculate=True) == 4.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(SECONDS, SECONDS, st.lists(st.tuples(SECONDS, st.booleans()), max_size=4))
+def test_a_turn_on_virtual_time_takes_as_long_as_the_cost_model_says(G, g, calls):
+    assume(g != G)  # a tie is anybody's
+    world = World()
+    tools = [world.tool(f"tool_{index}", Effect.PURE, tool_s) for index, (tool_s, _) in enumerate(calls)]
+    confirmed = [call(tool.name) for tool in tools]
+    predicted = [wanted for wanted, (_, is_hit) in zip(confirmed, calls, strict=True) if is_hit]
+    turn = TurnTimes(G=G, g=g, tool_s=tuple(s for s, _ in calls), is_hit=tuple(is_hit for _, is_hit in calls))
+    for speculate, samples in ((False, None), (True, [[sample(g, *predicted)]])):
+        run = run_virtual(run_script([[generation(G, *confirmed)]], tools, samples))
+        assert run.turn_ends_s == [turn_time_s(turn, speculate=speculate)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(SECONDS, SECONDS, SECONDS, st.lists(st.booleans(), min_size=1, max_size=6))
+def test_a_trajectory_on_virtual_time_is_as_fast_as_the_equation_says(G, g, T, is_hit):
+    assume(g < G)
+    tools = [World().tool("f", Effect.PURE, T)]
+    responses = [[generation(G, call("f"))] for _ in is_hit]
+    samples = [[sample(g, call("f"))] if hit else [] for hit in is_hit]
+    base = run_virtual(run_script(responses, tools))
+    run = run_virtual(run_script(responses, tools, samples))
+    alpha = run.ledger.call_acceptance_rate
+    assert alpha == sum(is_hit) / len(is_hit)
+    assert base.finished_s / run.finished_s == pytest.approx(client_speedup(G=G, g=g, T=T, alpha=alpha))

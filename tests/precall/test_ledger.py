@@ -1,0 +1,100 @@
+"""The ledger against a trajectory counted by hand, and against events that contradict each other."""
+
+import pytest
+
+from precall.events import Event, EventKind
+from precall.executions import Fate, Outcome
+from precall.ledger import Ledger
+from precall.policy import LaunchPolicy
+from precall.testing.virtual_time import run_virtual
+from precall.tools import Effect
+from tests.precall.worlds import World, call, generation, run_script, sample
+
+
+def test_a_trajectory_counted_by_hand():
+    world = World()
+    tools = [
+        world.tool("quick", Effect.PURE, 1.0),
+        world.tool("slow", Effect.READ, 5.0),
+        world.tool("broken", Effect.READ, 1.0, lambda: 1 / 0),
+        world.writer(1.0),
+    ]
+    responses = [
+        # Launched at 1: quick 1, ready at 2; quick 2, never asked for; slow, cancelled by the write at 5.
+        [generation(4.0, call("quick", x=1), call("write", x=1), call("slow"))],
+        # Begins at 10. Launched at 11: slow, awaited until 16; broken, fails at 11 and is run again at 16.
+        [generation(4.0, call("slow"), call("broken"), call("unknown"))],
+        # Begins at 16. The draft has not answered when the answer comes at 20.
+        [generation(4.0)],
+    ]
+    samples = [
+        [sample(1.0, call("quick", x=1), call("write", x=1), call("quick", x=2), call("slow"), call("quick", x=3))],
+        [sample(1.0, call("slow"), call("broken"), call("unknown"))],
+        [sample(9.0, call("slow"))],
+    ]
+    run = run_virtual(run_script(responses, tools, samples, policy=LaunchPolicy(max_executions_per_turn=3)))
+    assert run.turn_ends_s == [10.0, 16.0, 20.0]
+    assert run.ledger == Ledger(
+        num_launched=5,
+        num_used=2,  # quick 1, slow of the second turn
+        num_wasted=1,  # quick 2
+        num_cancelled=1,  # slow of the first turn
+        num_failed=1,  # broken
+        num_refused=3,  # write, quick 3 (budget), unknown
+        num_confirmed=6,
+        num_ready_hits=1,
+        num_pending_hits=1,
+        num_misses=4,
+        num_matched=5,  # all but unknown, which no tool answers to
+        num_eligible=4,  # quick, slow, slow, broken
+        wasted_tool_s=1.0 + 4.0 + 0.0,  # quick 2; slow from 1 to 5; broken fails at once
+    )
+    assert run.ledger.call_acceptance_rate == 5 / 6
+    assert run.ledger.eligible_share == 4 / 6
+    assert run.ledger.has_fired
+
+
+def test_an_empty_ledger_has_no_rates():
+    ledger = Ledger.from_events([])
+    assert (ledger.call_acceptance_rate, ledger.eligible_share, ledger.has_fired) == (None, None, False)
+
+
+def event(kind, **data):
+    return Event(kind=kind, time_s=0.0, trajectory_id="t", turn=0, data=data)
+
+
+def launched():
+    return event(EventKind.EXECUTION_LAUNCHED)
+
+
+def ended(fate):
+    return event(EventKind.EXECUTION_ENDED, fate=fate, duration_s=1.0)
+
+
+def settled(outcome):
+    return event(EventKind.CALL_SETTLED, outcome=outcome, is_predicted=False, is_eligible=True)
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ([launched()], "1 executions launched, 0 ended"),
+        ([ended(Fate.WASTED)], "0 executions launched, 1 ended"),
+        ([launched(), ended(Fate.WASTED), ended(Fate.CANCELLED)], "1 executions launched, 2 ended"),
+        ([launched(), ended("vanished")], "1 executions launched, 0 ended"),
+        ([settled("vanished")], "1 calls confirmed, 0 settled"),
+        ([launched(), ended(Fate.USED)], "0 hits, 1 executions used"),
+        ([settled(Outcome.READY_HIT)], "1 hits, 0 executions used"),
+        ([launched(), ended(Fate.WASTED), settled(Outcome.PENDING_HIT)], "1 hits, 0 executions used"),
+    ],
+)
+def test_events_that_contradict_each_other_raise(events, message):
+    with pytest.raises(AssertionError, match=message):
+        Ledger.from_events(events)
+
+
+def test_the_trajectories_of_a_ledger_add_up():
+    events = [launched(), ended(Fate.USED), settled(Outcome.READY_HIT), settled(Outcome.MISS)]
+    one, two = Ledger.from_events(events), Ledger.from_events(events + events)
+    assert (two.num_launched, two.num_confirmed) == (2 * one.num_launched, 2 * one.num_confirmed)
+    assert two.call_acceptance_rate == one.call_acceptance_rate == 0.0
