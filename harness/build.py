@@ -47,6 +47,8 @@ def _is_installed(name: str) -> bool:
     return True
 
 
+# Cached: the pool later binds this process to a part of the cores, and the split must stay that of all of them.
+@functools.cache
 def split_cores() -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the cores for the target's computation and those for all else; both empty on a single core."""
     cores = sorted(os.sched_getaffinity(0))

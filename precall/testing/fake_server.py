@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -66,7 +66,8 @@ def answer_of(*, content: str = "", calls: Sequence[ToolCall] = (), delay_s: flo
 class FakeChatServer:
     """Gives request i the answer `answers[i]`; an asynchronous context manager, `base_url` is valid inside.
 
-    `requests` holds the bodies received; `num_broken_off` counts clients that left before their answer was complete.
+    `requests` holds the bodies received, `headers` their headers; `num_broken_off` counts clients that left before
+    their answer was complete.
     """
 
     answers: Sequence[Answer]
@@ -76,6 +77,16 @@ class FakeChatServer:
     num_broken_off: int = field(default=0, init=False)
     _server: asyncio.Server | None = field(default=None, init=False)
     _connections: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition, init=False)
+
+    async def until(self, is_reached: Callable[[], bool], limit_s: float = 5.0) -> None:
+        """Wait until `is_reached()` says so of `requests` and `num_broken_off`. Raises TimeoutError after `limit_s`."""
+        async with asyncio.timeout(limit_s), self._changed:
+            await self._changed.wait_for(is_reached)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
     async def __aenter__(self) -> "FakeChatServer":
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -101,12 +112,14 @@ class FakeChatServer:
             index = len(self.requests)
             self.requests.append(json.loads(body))
             self.headers.append(headers)
+            await self._notify()
             answer = self.answers[index] if index < len(self.answers) else _NO_ANSWER
             sending = asyncio.create_task(_send(writer, answer))
             leaving = asyncio.create_task(reader.read())  # returns when the client closes its side
             try:
                 await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
                 self.num_broken_off += not sending.done()
+                await self._notify()
             finally:
                 sending.cancel()
                 leaving.cancel()

@@ -79,7 +79,7 @@ def samples(draw, target_calls):
 
 @st.composite
 def scripts(draw):
-    turns = draw(st.lists(st.lists(calls(), min_size=1, max_size=4).map(tuple), min_size=1, max_size=4)) + [()]
+    turns = [*draw(st.lists(st.lists(calls(), min_size=1, max_size=4).map(tuple), min_size=1, max_size=4)), ()]
     generations = [ScriptedGeneration(duration_s=draw(SECONDS), calls=turn, content="text") for turn in turns]
     responses = [[generations[0]]]
     for generation in generations[1:]:

@@ -1,0 +1,209 @@
+"""The configuration: every experiment composes and builds, and a wrong value is refused by its name and its rule."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hydra.errors import HydraException
+
+from harness import build
+from harness.calibration import draft_calibration
+from harness.experiment import check_before_start
+from harness.schema import Config, DraftPlace, Speculation
+from precall.errors import ConfigError
+from tests.harness.configs import CONF, EXPERIMENTS, SCALES, cells_of, compose, config_of, write_corrupt_trajectories
+
+TOP_LEVEL_KEYS = [
+    "experiment",
+    "model",
+    "draft",
+    "backend",
+    "workload",
+    "agent",
+    "speculation",
+    "latency",
+    "tracker",
+    "scale",
+    "grid",
+    "seed",
+    "output",
+]
+TOO_LARGE = {("multi_turn", "paper")}  # BFCL has 200 multi-turn tasks, the paper's scale asks for 1024
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the environment look like one with vLLM for GPUs and with every model of the hub."""
+    monkeypatch.setattr(build, "_is_installed", lambda name: False)
+    monkeypatch.setattr(build, "_check_on_hub", lambda model: None)
+
+
+def is_for_gpus(name: str) -> bool:
+    return config_of(f"experiment={name}").draft.place is DraftPlace.dedicated
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_builds_at_every_scale(
+    name: str, scale: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if is_for_gpus(name):
+        request.getfixturevalue("gpus")
+    cells = cells_of(f"experiment={name}", f"scale={scale}", f"output={tmp_path}")
+    config = cells[0].config
+    assert (config.experiment, config.scale.name) == (name, scale)
+    assert len(cells) % config.scale.num_blocks == 0
+    if (name, scale) in TOO_LARGE:
+        with pytest.raises(ConfigError, match="num_tasks is 1024; it must be between 1 and 200"):
+            check_before_start(cells)
+        return
+    check_before_start(cells)
+    assert build.target_server(config).name == "target"
+    for cell in cells:
+        tasks = build.tasks_of(cell.config, f"block {cell.block}")
+        assert len({task.task_id for task in tasks}) == config.agent.num_agents * config.agent.tasks_per_agent
+    if config.model.is_replay:
+        assert build.draft_servers(draft_calibration(config).config)[0].model != build.target_server(config).model
+        assert set(build.trajectories_of(config, tasks)) == {task.task_id for task in tasks}
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_begins_with_its_own_command(name: str) -> None:
+    lines = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert lines[1] == f"# python -m harness.run experiment={name}"
+    assert lines[2].startswith("# "), "the third line says what the experiment is for"
+
+
+def test_the_command_alone_runs_figure_1() -> None:
+    assert compose().experiment == "fig1"
+
+
+def test_the_top_level_keys_are_these() -> None:
+    assert [field.name for field in fields(Config)] == TOP_LEVEL_KEYS
+    assert sorted(compose()) == sorted(TOP_LEVEL_KEYS)
+
+
+def test_the_dedicated_drafts_get_a_gpu_each_beside_the_targets(gpus: None) -> None:
+    config = config_of("experiment=fig1_paper")
+    servers = [build.target_server(config), *build.draft_servers(config)]
+    assert [server.gpu_ids for server in servers] == [(0,), (1,), (2,), (3,)]
+    assert [server.name for server in servers] == ["target", "draft0", "draft1", "draft2"]
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("latncy.mean_g=1", ["latncy.mean_g", "latncy"]),
+        ("latency.mean=1", ["latency.mean", "LatencyConfig"]),
+        ("model=gpt5", ["model/gpt5", "replay_tiny"]),
+        ("experiment=fig9", ["experiment/fig9", "fig1_paper"]),
+        ("draft.place=moon", ["moon", "elsewhere"]),
+        ("agent.num_agents=many", ["many", "agent.num_agents"]),
+    ],
+)
+def test_composing_refuses_what_the_schema_does_not_know(override: str, named: list[str]) -> None:
+    with pytest.raises(HydraException) as refused:
+        compose(override)
+    text = f"{refused.value} {refused.value.__cause__}"
+    assert [word for word in named if word not in text] == []
+
+
+LIVE = ("model.is_replay=false", "draft.model.is_replay=false")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (["latency.mean_g=-1.0"], r"latency\.mean_g is -1\.0; it must be 0 or more"),
+        (["latency.mean_g=null", "latency.mean_s=-2"], r"latency\.mean_s is -2\.0; it must be 0 or more"),
+        (["latency.relative_std=-0.5"], r"latency\.relative_std is -0\.5; it must be 0 or more"),
+        (["latency.mean_g=nan"], r"latency\.mean_g is nan; it must be 0 or more"),
+        (["latency.mean_s=1"], r"mean_s is 1\.0 and latency\.mean_g is 1\.0; exactly one"),
+        (["latency.mean_g=null"], r"mean_s is None and latency\.mean_g is None; exactly one"),
+        (["agent.num_agents=0"], r"agent\.num_agents is 0; it must be at least 1"),
+        (["agent.tasks_per_agent=0"], r"agent\.tasks_per_agent is 0; it must be at least 1"),
+        (["agent.max_turns=0"], r"agent\.max_turns is 0; it must be at least 1"),
+        (["scale.num_blocks=0"], r"scale\.num_blocks is 0; it must be at least 1"),
+        (["draft.num_samples=0"], r"draft\.num_samples is 0; it must be at least 1"),
+        (["draft.num_replicas=0"], r"draft\.num_replicas is 0; it must be at least 1"),
+        (["speculation.max_executions_per_turn=0"], r"max_executions_per_turn is 0; it must be at least 1"),
+        (["agent.max_turns=${scale.no_such}"], r"scale\.no_such"),
+        (["model.name=???"], r"model\.name has no value"),
+        ([*LIVE], r"draft\.place is elsewhere and model replay_tiny is live"),
+        (["experiment=colocated", LIVE[0]], r"model\.is_replay is False and draft\.model\.is_replay is True"),
+        (["backend=external"], r"backend\.url is empty"),
+        (["+grid={latency.mena_g:[1.0]}"], r"grid\.latency\.mena_g: 1\.0 cannot be set"),
+        (["+grid={workload.hit_rate:[]}"], r"grid\.workload\.hit_rate is \[\]; it must be a list of at least one"),
+        (["+grid={workload.hit_rate:0.5}"], r"grid\.workload\.hit_rate is 0\.5; it must be a list"),
+        (["+grid={agent.num_agents:[2,0]}"], r"agent\.num_agents is 0; it must be at least 1"),
+        (["+grid={workload.hit_rate:[0.5,0.5]}"], r"grid\.workload\.hit_rate .*0\.5.* twice"),
+    ],
+)
+def test_expanding_refuses_a_value_outside_its_rule(overrides: list[str], text: str) -> None:
+    # wrong_draft varies nothing but the draft's place, so its grid does not set again what is set here.
+    has_experiment = overrides[0].startswith("experiment=")
+    with pytest.raises(ConfigError, match=text):
+        cells_of(*([] if has_experiment else ["experiment=wrong_draft"]), *overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (["workload.hit_rate=1.5"], r"workload\.hit_rate is 1\.5; it must be in \[0, 1\]"),
+        (["workload.categories=[simple_python,moon]"], r"categories names 'moon'; .*simple_python"),
+        (["scale.num_agents=5000"], r"num_tasks is 5000; it must be between 1 and"),
+        (["latency.kind=uniform"], r"latency\.kind is 'uniform'; it must be one of none, constant, normal, lognormal"),
+        (["backend.platform=cuda"], r"backend\.platform is cuda; this environment holds vLLM for cpu"),
+        (["draft.place=dedicated"], r"draft\.place is dedicated, which needs GPUs"),
+        (["model.tiny=null"], r"model replay_tiny has neither a path nor a tiny architecture"),
+        (["draft.model.tiny=null"], r"model replay_tiny_draft has neither a path nor a tiny architecture"),
+        (["backend.kv_cache_gib=0"], r"target\.kv_cache_gib is 0; it must be at least 1"),
+        (["backend=external", "backend.url=nowhere"], r"target\.url is 'nowhere'"),
+        (["backend=external", "backend.url=http://a/v1"], r"backend\.draft_url is empty"),
+        (["backend.target_port=70000"], r"port of the target server is 70000; it must be in"),
+        (["model.temperature=3"], r"temperature is 3\.0; it must be in \[0, 2\]"),
+        (["draft.model.max_tokens=0"], r"max_tokens is 0; it must be at least 1"),
+        (["draft=colocated", *LIVE, "draft.num_samples=2"], r"num_samples is 2 at temperature 0"),
+        (["agent.max_turns=1"], r"agent\.max_turns is 1; .* has a user turn of 2 turns"),
+        (["workload.trajectories=/nowhere/a.jsonl"], r"The trajectory file /nowhere/a\.jsonl cannot be read"),
+    ],
+)
+def test_a_check_before_the_start_refuses_what_cannot_be_built(
+    overrides: list[str], text: str, tmp_path: Path
+) -> None:
+    cells = cells_of("experiment=colocated", "draft=elsewhere", "scale=smoke", f"output={tmp_path}", *overrides)
+    with pytest.raises(ConfigError, match=text):
+        check_before_start(cells)
+
+
+def test_a_model_that_the_hub_does_not_have_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoConfig
+
+    def refuse(path: str) -> None:
+        raise OSError(f"{path} is not a local folder and is not a valid model identifier\nmore")
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", refuse)
+    config = config_of("model.tiny=null", "model.path=nobody/nothing")
+    with pytest.raises(ConfigError, match=r"'nobody/nothing'.* is not a local folder .*\. Check the name|model=replay"):
+        build.target_server(config)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    config = config_of("model.tiny=null", f"model.path={tmp_path}")
+    with pytest.raises(ConfigError, match=r"holds no config\.json"):
+        build.target_server(config)
+
+
+def test_a_corrupt_trajectory_file_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    file = write_corrupt_trajectories(tmp_path)
+    cells = cells_of("experiment=colocated", f"workload.trajectories={file}", f"output={tmp_path}")
+    with pytest.raises(ConfigError, match=r"corrupt\.jsonl:3: this line is not JSON"):
+        check_before_start(cells)
+
+
+def test_speculation_off_asks_for_no_draft(tmp_path: Path) -> None:
+    cells = cells_of("experiment=colocated", "speculation=off", "backend=external", "backend.url=http://a/v1")
+    assert cells[0].config.speculation.mode is Speculation.off
+    check_before_start(cells)
