@@ -36,25 +36,25 @@ class FunctionCallingAgent:
         started_s = now_s()
         turns: list[Turn] = []
         user_turn_of: list[int] = []
-        status, error = Status.FAILED, None
+        status, error = Status.FAILED, None  # until it has ended otherwise, also when it is cancelled
+        is_within_limit = True
         recorder.emit(EventKind.TRAJECTORY_STARTED)
         try:
             messages: list[dict[str, Any]] = []
-            status = Status.FINISHED
             for index, user_turn in enumerate(task.user_turns):
                 messages.extend(user_turn)
                 num_turns = 0
-                while status is Status.FINISHED:
+                while is_within_limit:
                     async for turn in runner.run_response(messages):
                         turns.append(turn)
                         user_turn_of.append(index)
                         num_turns += 1
                     if not turns[-1].generation.tool_calls:
                         break
-                    if num_turns >= self._max_turns:
-                        status = Status.TURN_LIMIT
+                    is_within_limit = num_turns < self._max_turns
+            status = Status.FINISHED if is_within_limit else Status.TURN_LIMIT
         except BackendError as failure:
-            status, error = Status.FAILED, str(failure)
+            error = str(failure)
         finally:
             await speculation.aclose()
             recorder.emit(EventKind.TRAJECTORY_FINISHED, status=status, message=error)

@@ -5,6 +5,7 @@ import functools
 import importlib.metadata
 import os
 import zlib
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -201,13 +202,23 @@ def _seed(seed: int, selection: str) -> int:
 
 
 def trajectories_of(config: Config, tasks: list[Task]) -> dict[str, RecordedTrajectory]:
-    """Return the trajectory that each task replays, by task id: read from a file, or built."""
-    if config.workload.trajectories is not None:
-        recorded = {
-            trajectory.task_id: trajectory for trajectory in _read_file(config.workload.trajectories).trajectories
-        }
-        return {task.task_id: recorded[task.task_id] for task in tasks}
+    """Return the trajectory that each task replays, by task id: read from a file, or built. Raises ConfigError for one
+    that the agent would not follow to its end."""
+    recorded = {trajectory.task_id: trajectory for trajectory in _recorded(config, tasks).trajectories}
+    for task in tasks:
+        num_turns = max(Counter(turn.user_turn for turn in recorded[task.task_id].turns).values())
+        if num_turns > config.agent.max_turns:
+            raise ConfigError(
+                f"agent.max_turns is {config.agent.max_turns}; the trajectory of {task.task_id} has a user turn of "
+                f"{num_turns} turns. Set agent.max_turns to {num_turns} or more."
+            )
+    return {task.task_id: recorded[task.task_id] for task in tasks}
+
+
+def _recorded(config: Config, tasks: list[Task]) -> TrajectorySet:
     workload = config.workload
+    if workload.trajectories is not None:
+        return _read_file(workload.trajectories)
     modelled = Modelled(
         reasoning_words_mean=workload.reasoning_words_mean,
         reasoning_words_std=workload.reasoning_words_std,
@@ -215,13 +226,12 @@ def trajectories_of(config: Config, tasks: list[Task]) -> dict[str, RecordedTraj
         hit_rate=workload.hit_rate,
         num_samples=config.draft.num_samples,
     )
-    return {
-        trajectory.task_id: trajectory for trajectory in build_trajectories(tasks, modelled, config.seed).trajectories
-    }
+    return build_trajectories(tasks, modelled, config.seed)
 
 
 def latency_of(config: Config, G_s: float | None) -> Latency:
-    """Return the injected latency; `G_s` is the measured G in seconds, needed where the mean is a multiple of it."""
+    """Return the injected latency; `G_s` is the measured G in seconds, needed where the mean is a multiple of it.
+    Raises ConfigError where it is needed and there is none."""
     latency = config.latency
     known = [kind.value for kind in LatencyKind]
     if latency.kind not in known:
@@ -230,7 +240,12 @@ def latency_of(config: Config, G_s: float | None) -> Latency:
         return Latency(kind=LatencyKind.NONE)
     mean_s = latency.mean_s
     if mean_s is None:
-        assert latency.mean_g is not None and G_s is not None, "a multiple of G needs G"
+        assert latency.mean_g is not None, "schema.check wants one of the two"
+        if G_s is None:
+            raise ConfigError(
+                f"latency.mean_g is {latency.mean_g}, a multiple of G, and there is no G: the target of the baseline "
+                "never asked for a tool. Give latency.mean_s, in seconds, or choose other tasks."
+            )
         mean_s = latency.mean_g * G_s
     return Latency(kind=LatencyKind(latency.kind), mean_s=mean_s, std_s=latency.relative_std * mean_s)
 

@@ -9,14 +9,13 @@ from agents.trajectory import Trajectory
 from harness import build, provenance
 from harness.backends.protocol import ModelServer
 from harness.metrics.arm import arm_metrics, generation_times
-from harness.participants import baseline_participants, cache_salt_of
+from harness.participants import baseline_participants, cache_salt_of, client_of
 from harness.records import RunFolder
 from harness.replay.models import RecordedTarget, ReplayDraft
 from harness.replay.rendering import HermesRenderer
 from harness.runner import ArmRun, Participants, run_arm
 from harness.schema import Config, DraftPlace, LatencyConfig, Speculation, SpeculationConfig
 from harness.sweep import address
-from precall.chat import ChatClient
 from precall.errors import BackendError
 from precall.events import EventRecorder
 from precall.speculation import NoSpeculation
@@ -84,11 +83,9 @@ async def measure_baseline(
     folder.finish("finished")
 
 
-def measured_G_s(calibration: Calibration) -> float:
-    """Return the mean E2EL of the baseline's generations that end in a call, in seconds."""
-    times = generation_times(calibration.folder.read_events()["off-1"])
-    assert times.call_s is not None, "no task of the calibration has a call"
-    return times.call_s
+def measured_G_s(calibration: Calibration) -> float | None:
+    """Return the mean E2EL of the baseline's generations that end in a call, in seconds; None if none does."""
+    return generation_times(calibration.folder.read_events()["off-1"]).call_s
 
 
 async def measure_draft(
@@ -106,7 +103,7 @@ async def measure_draft(
     tasks = list(by_id.values())
     recorded = build.trajectories_of(config, tasks)
     renderer = HermesRenderer(Path(build.model_path(config.draft.model)))
-    client = ChatClient(base_url=server.base_url, model=config.draft.model.name)
+    client = client_of(server, config.draft.model)
     targets: dict[str, RecordedTarget] = {}
 
     def make(task: Task, recorder: EventRecorder, agent: int) -> Participants:

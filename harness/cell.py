@@ -26,11 +26,11 @@ from harness.replay.trajectories import RecordedTrajectory, write_trajectories
 from harness.runner import ArmRun, run_arm
 from harness.schema import Config, Speculation
 from harness.sweep import Cell
-from precall.calls import canonical_key
+from precall.calls import CallKey, ToolCall, canonical_key
 from precall.cost_model import TurnTimes
-from precall.errors import BackendError
+from precall.errors import BackendError, MalformedCallError
 from precall.policy import LaunchPolicy
-from precall.tools import Effect
+from precall.tools import Effect, Tool
 
 OnRun = Callable[[str, dict[str, Any]], None]
 
@@ -152,9 +152,17 @@ def _matches(task: Task, trajectory: RecordedTrajectory) -> list[bool]:
     tools = {tool.name: tool for tool in task.make_tools()}
     matches = []
     for turn in trajectory.turns:
-        drafted = {canonical_key(c, tools[c.name].parameters) for s in turn.draft_samples for c in s if c.name in tools}
-        matches += [canonical_key(call, tools[call.name].parameters) in drafted for call in turn.calls]
+        drafted = {_key(call, tools) for sample in turn.draft_samples for call in sample} - {None}
+        matches += [_key(call, tools) in drafted for call in turn.calls]
     return matches
+
+
+def _key(call: ToolCall, tools: Mapping[str, Tool]) -> CallKey | None:
+    """Return the key of a recorded call, None for one that no tool can run."""
+    try:
+        return canonical_key(call, tools[call.name].parameters)
+    except (KeyError, MalformedCallError):
+        return None
 
 
 def _turn_times(
@@ -176,13 +184,17 @@ def _turn_times(
         arrival_s: dict[Any, float] = {}
         for calls, seconds in zip(turn.draft_samples, sample_s[index], strict=True):
             for call in calls:
-                if call.name in tools and policy.allows_effect(tools[call.name]):
-                    key = canonical_key(call, tools[call.name].parameters)
+                key = _key(call, tools)
+                if key is not None and policy.allows_effect(tools[call.name]):
                     arrival_s[key] = min(seconds, arrival_s.get(key, seconds))
         tool_s, is_hit, has_written, g_s = [], [], False, 0.0
         for call in turn.calls:
+            key = _key(call, tools)
+            if key is None:  # answered with an error at once
+                tool_s.append(0.0)
+                is_hit.append(False)
+                continue
             tool = tools[call.name]
-            key = canonical_key(call, tool.parameters)
             occurrence = num_confirmed.get(key, 0)
             num_confirmed[key] = occurrence + 1
             tool_s.append(injector.latency_s(tool, call, occurrence))

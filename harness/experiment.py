@@ -40,7 +40,11 @@ def check_before_start(cells: Sequence[Cell]) -> None:
         if config.model.is_replay:
             build.trajectories_of(config, tasks)
         build.latency_of(config, G_s=1.0)
+        for model in (config.model, config.draft.model):
+            build.sampling_of(model, config.seed)
         _servers_of(config)
+        if _needs_draft_times(config):
+            build.draft_servers(draft_calibration(config).config)
         if config.backend.target_port is not None:
             check_port("target", config.backend.target_port)
 
@@ -48,6 +52,10 @@ def check_before_start(cells: Sequence[Cell]) -> None:
 def _servers_of(config: Config) -> list[build.ServerSettings]:
     has_draft = config.speculation.mode is not Speculation.off and config.draft.place is not DraftPlace.elsewhere
     return [build.target_server(config), *(build.draft_servers(config) if has_draft else [])]
+
+
+def _needs_draft_times(config: Config) -> bool:
+    return config.model.is_replay and config.speculation.mode is not Speculation.off
 
 
 class Experiment:
@@ -110,7 +118,7 @@ class Experiment:
         done: set[Path] = set()
         for cell in self._missing:
             config = cell.config
-            if not config.model.is_replay or config.speculation.mode is Speculation.off:
+            if not _needs_draft_times(config):
                 continue
             calibration = draft_calibration(config)
             if calibration.folder.path not in done and not calibration.folder.is_finished:
@@ -139,13 +147,12 @@ class Experiment:
 
     async def _run_cell(self, cell: Cell, servers: list[Any]) -> None:
         config = cell.config
-        has_draft_times = config.model.is_replay and config.speculation.mode is not Speculation.off
         self._display.now(f"{cell.cell_id}")
         metrics = await run_cell(
             cell,
             servers,
             G_s=measured_G_s(baseline_calibration(config)),
-            draft_s=draft_times(draft_calibration(config)) if has_draft_times else {},
+            draft_s=draft_times(draft_calibration(config)) if _needs_draft_times(config) else {},
             on_run=lambda name, run: self._tracker.log({f"{name[:4]}/{key}": value for key, value in run.items()}),
             on_trajectory=self._on_trajectory(cell.cell_id),
         )

@@ -14,7 +14,7 @@ from harness.replay.models import ReplayDraft, ReplayTarget, TimedDraft
 from harness.replay.rendering import HermesRenderer
 from harness.replay.trajectories import RecordedTrajectory
 from harness.runner import MakeParticipants, Participants
-from harness.schema import Config, DraftPlace, Speculation
+from harness.schema import Config, DraftPlace, ModelConfig, Speculation
 from precall.chat import ChatClient, ChatTarget
 from precall.drafts.chat_model import ChatDraft
 from precall.drafts.protocol import Draft
@@ -41,11 +41,8 @@ async def participants(
     is elsewhere. Every trajectory gets a cache salt of its own, or it would hit the prefix cache of an earlier run.
     """
     recorded = build.trajectories_of(config, list(tasks)) if config.model.is_replay else {}
-    target_client = _client(servers[0], config.model.path if _is_external(servers[0]) else config.model.name)
-    draft_clients = [
-        _client(server, config.draft.model.path if _is_external(server) else config.draft.model.name)
-        for server in servers[1:]
-    ]
+    target_client = client_of(servers[0], config.model)
+    draft_clients = [client_of(server, config.draft.model) for server in servers[1:]]
     renderer = HermesRenderer(Path(build.model_path(config.model))) if recorded else None
     draft_renderer = HermesRenderer(Path(build.model_path(config.draft.model))) if recorded and draft_clients else None
     policy = LaunchPolicy(max_executions_per_turn=config.speculation.max_executions_per_turn)
@@ -101,6 +98,9 @@ def _is_external(server: ModelServer) -> bool:
     return isinstance(server, ExternalServer)
 
 
-def _client(server: ModelServer, model: str) -> ChatClient:
-    api_key = server.settings.api_key if isinstance(server, ExternalServer) else "EMPTY"
-    return ChatClient(base_url=server.base_url, model=model, api_key=api_key)
+def client_of(server: ModelServer, model: ModelConfig) -> ChatClient:
+    """Return a client for `model` on `server`; somebody else's server has a name for it and a key of its own."""
+    if isinstance(server, ExternalServer):
+        settings = server.settings
+        return ChatClient(base_url=server.base_url, model=settings.model, api_key=settings.api_key)
+    return ChatClient(base_url=server.base_url, model=model.name)

@@ -48,7 +48,7 @@ class RunFolder:
         """Append the events of one arm's run, one JSON object a line."""
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             for event in events:
-                file.write(json.dumps({"arm": arm, **asdict(event)}, ensure_ascii=False) + "\n")
+                file.write(json.dumps({"arm": arm, **asdict(event)}) + "\n")
 
     def read_events(self) -> dict[str, list[Event]]:
         """Return the events per arm's run, in the order of the runs."""
@@ -61,7 +61,7 @@ class RunFolder:
         return runs
 
     def write_json(self, name: str, value: Any) -> None:
-        (self.path / name).write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (self.path / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
     def read_json(self, name: str) -> Any:
         return json.loads((self.path / name).read_text(encoding="utf-8"))

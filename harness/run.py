@@ -60,11 +60,14 @@ async def _run(experiment: Experiment, pool: ServerPool) -> Any:
 def main() -> None:
     register_schema()
     pool = ServerPool()
+    is_composed = False
 
     @hydra.main(
         version_base="1.3", config_path=str(Path(__file__).resolve().parent.parent / "conf"), config_name="config"
     )
     def run(node: Any) -> None:
+        nonlocal is_composed
+        is_composed = True
         try:
             run_experiment(node, pool)
         except ConfigError as error:
@@ -78,6 +81,11 @@ def main() -> None:
 
     try:
         run()
+    except SystemExit as end:
+        # Hydra ends with 1 when it cannot compose a configuration, which is the user's to correct.
+        if end.code == 1 and not is_composed:
+            sys.exit(2)
+        raise
     finally:
         asyncio.run(pool.aclose())
 

@@ -9,13 +9,15 @@ from agents.task import Task
 from agents.trajectory import Status, Trajectory
 from harness.backends.metrics_endpoint import scrape
 from harness.backends.protocol import ModelServer
-from precall.errors import BackendError
+from precall.errors import BackendError, PrecallError
 from precall.events import Event, EventRecorder, now_s
 from precall.speculation import Speculation
 from precall.tools import ToolExecutor
 from precall.turn import Target
 
 ALIVE_INTERVAL_S = 0.5
+GOING_S = 3.0
+"""How long a server may take to end after it failed a request because its engine died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +93,14 @@ async def run_arm(
             workers = [group.create_task(work(index)) for index in range(num_agents)]
             watch.add_done_callback(lambda _: [worker.cancel() for worker in workers])
         run.wall_s = now_s() - started_s
-    except* BackendError as failures:
-        # A server that has gone explains the failed request better than the request does.
-        for server in servers:
-            await server.check_alive()
+    except* PrecallError as failures:
+        # A server that goes explains the failed request better than the request does, and is gone only after it.
+        await asyncio.wait({watch}, timeout=GOING_S if servers else 0.0)
         raise failures.exceptions[0] from None
     finally:
         watch.cancel()
         ended = (await asyncio.gather(watch, return_exceptions=True))[0]
-        if isinstance(ended, BackendError):
+        if isinstance(ended, Exception):  # not the cancellation of the line above
             raise ended
     if servers:
         after = await _count(servers[0])

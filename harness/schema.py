@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from omegaconf import MISSING, SI, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from precall.errors import ConfigError
 
@@ -91,7 +92,7 @@ class BackendConfig:
     api_key_env: str = ""
     target_port: int | None = None
     max_num_seqs: int = 64
-    kv_cache_gib: int | None = 4
+    kv_cache_gib: int | None = 1
     is_prefix_caching: bool = True
     start_timeout_s: float = 600.0
 
@@ -178,7 +179,10 @@ def check(config: Config) -> None:
     _at_least_one("scale.num_blocks", config.scale.num_blocks)
     _at_least_one("agent.num_agents", config.agent.num_agents)
     _at_least_one("agent.tasks_per_agent", config.agent.tasks_per_agent)
+    _at_least_one("agent.max_turns", config.agent.max_turns)
     _at_least_one("draft.num_replicas", config.draft.num_replicas)
+    _at_least_one("draft.num_samples", config.draft.num_samples)
+    _at_least_one("speculation.max_executions_per_turn", config.speculation.max_executions_per_turn)
     _at_least_one("backend.max_num_seqs", config.backend.max_num_seqs)
     latency = config.latency
     if latency.kind != "none" and (latency.mean_s is None) == (latency.mean_g is None):
@@ -201,6 +205,12 @@ def check(config: Config) -> None:
             f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {config.draft.model.is_replay}; "
             "both must replay or neither."
         )
+    draft = config.draft
+    if speculates and not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:
+        raise ConfigError(
+            f"draft.num_samples is {draft.num_samples} at draft.model.temperature 0: all samples would be alike. "
+            "Set the temperature above 0, or draft.num_samples to 1."
+        )
     if config.backend.kind is BackendKind.external and not config.backend.url:
         raise ConfigError("backend.url is empty; an external backend needs the endpoint's address, which ends in /v1.")
 
@@ -211,11 +221,14 @@ def _at_least_one(name: str, value: int) -> None:
 
 
 def to_config(node: Any) -> Config:
-    """Return the configuration of an OmegaConf node that has this schema. Raises ConfigError when a value is
-    missing."""
-    missing = sorted(OmegaConf.missing_keys(node))
+    """Return the configuration of an OmegaConf node that has this schema. Raises ConfigError when a value is missing
+    or refers to a key that does not exist."""
+    try:
+        missing = sorted(OmegaConf.missing_keys(node))
+        config = None if missing else OmegaConf.to_object(node)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"A value of the configuration refers to nothing: {error}.") from error
     if missing:
         raise ConfigError(f"{missing[0]} has no value; it must have one. Give it on the command line or in its group.")
-    config = OmegaConf.to_object(node)
     assert isinstance(config, Config), f"the node has type {type(config).__name__}"
     return config

@@ -54,6 +54,8 @@ def expand(node: Any) -> list[Cell]:
     for key in keys:
         if not isinstance(config.grid[key], list) or not config.grid[key]:
             raise ConfigError(f"grid.{key} is {config.grid[key]!r}; it must be a list of at least one value.")
+        if len(set(map(str, config.grid[key]))) < len(config.grid[key]):
+            raise ConfigError(f"grid.{key} is {config.grid[key]!r}, with a value twice; each must stand there once.")
     cells = []
     for block in range(config.scale.num_blocks):
         for values in itertools.product(*(config.grid[key] for key in keys)):

@@ -126,8 +126,9 @@ def summarise(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
     saved = block_interval(rows["time_saved_pct"].tolist())
-    ratios = (rows["throughput_spec_tok_per_s"] / rows["throughput_base_tok_per_s"]).dropna()
-    ratio = block_interval(ratios.tolist())
+    # None throughout where the server does not count tokens: such a column holds objects.
+    ratios = rows["throughput_spec_tok_per_s"].astype(float) / rows["throughput_base_tok_per_s"].astype(float)
+    ratio = block_interval(ratios.dropna().tolist())
     predicted = _frame_mean(rows, "predicted_time_saved_pct")
     loaded = _frame_mean(rows, "predicted_loaded_time_saved_pct")
     first = rows.iloc[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.schema import TrackerMode
+from precall.errors import ConfigError
 
 
 class Tracker(Protocol):
@@ -41,6 +42,11 @@ class WandbTracker:
         os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
 
+        if mode is TrackerMode.online and not _is_logged_in():
+            raise ConfigError(
+                "tracker.mode is online; it needs an account of Weights & Biases, and none is known here. "
+                "Log in with `wandb login`, or set tracker.mode=offline."
+            )
         if mode is TrackerMode.auto:
             mode = TrackerMode.online if _is_logged_in() else TrackerMode.offline
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Figure 1: throughput against mean tool latency, vanilla and speculative; ours on the left, the paper's on the right.
 
-    python -m paper_figures.fig1_throughput [experiment folder, default results/runs/fig1] [--out results/figures]
+    python -m paper_figures.fig1_throughput [experiment folder, default results/runs/local/fig1] [--out results/figures]
 
 The lower panels show the gain of the speculative arm over the vanilla arm. Ours is computed per block and drawn only
 beside its noise floor; the paper publishes neither a noise floor nor its G, so the two columns share no axis.
@@ -174,7 +174,7 @@ def _add_legends(figure: Figure, lines: list[Series]) -> None:
 def main() -> None:
     """Draw the figure from the command line."""
     parser = argparse.ArgumentParser(description="Draw throughput against tool latency, ours beside the paper's.")
-    parser.add_argument("folder", nargs="?", type=Path, default=data.RESULTS / "runs" / "fig1")
+    parser.add_argument("folder", nargs="?", type=Path, default=data.RESULTS / "runs" / "local" / "fig1")
     parser.add_argument("--out", type=Path, default=data.RESULTS / "figures")
     arguments = parser.parse_args()
     try:

@@ -45,6 +45,8 @@ class ChatClient:
         self.model = model
         self.base_url = base_url
         self._openai = AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=request_timeout_s, max_retries=0)
+        # Here, not in the first request: it imports the API's types and holds up the loop for a quarter of a second.
+        self._completions = self._openai.chat.completions
 
     async def generate(
         self,
@@ -67,7 +69,7 @@ class ChatClient:
             request["tools"] = [tool.to_openai() for tool in tools]
         builder = GenerationBuilder(sent_s=now_s())
         try:
-            stream = await self._openai.chat.completions.create(
+            stream = await self._completions.create(
                 **request,
                 stream=True,
                 stream_options={"include_usage": True},

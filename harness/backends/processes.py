@@ -28,6 +28,8 @@ HEALTH_TIMEOUT_S = 2.0
 EXIT_INTERVAL_S = 0.02
 NUM_QUOTED_LINES = 20
 NUM_TAIL_BYTES = 65536
+# What a library of vLLM's prints at every exit, however it came about: enough lines to hide the reason.
+EXIT_NOISE = ("nanobind: ", " - leaked ", " - ... skipped", "See https://nanobind.")
 
 
 class ServerProcess:
@@ -181,7 +183,7 @@ class ServerProcess:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, size - NUM_TAIL_BYTES))
             text = log.read().decode(errors="replace")
-        return [line.rstrip() for line in text.splitlines() if line.strip()]
+        return [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith(EXIT_NOISE)]
 
 
 def _exit_code(supervisor: subprocess.Popen[bytes]) -> int | None:

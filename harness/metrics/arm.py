@@ -54,6 +54,7 @@ def arm_metrics(
     counts = [event.data["num_output_tokens"] for event in generations]
     num_output_tokens = None if None in counts else sum(counts)
     ledger = Ledger.from_events(events)
+    has_draft = any(event.kind is EventKind.DRAFT_STARTED for event in events)
     times = generation_times(events)
     draft_s = [e.time_s - e.data["sent_s"] for e in events if e.kind is EventKind.DRAFT_ANSWERED]
     tool_s = [
@@ -71,10 +72,10 @@ def arm_metrics(
         "tpot_s": times.tpot_s,
         "draft_s": mean(draft_s),
         "tool_s": mean(tool_s),
-        "call_acceptance_rate": ledger.call_acceptance_rate,
+        "call_acceptance_rate": ledger.call_acceptance_rate if has_draft else None,
         "eligible_share": ledger.eligible_share,
         "num_confirmed": ledger.num_confirmed,
-        "num_matched": ledger.num_matched,
+        "num_matched": ledger.num_matched if has_draft else None,
         "num_ready_hits": ledger.num_ready_hits,
         "num_pending_hits": ledger.num_pending_hits,
         "num_misses": ledger.num_misses,

@@ -48,10 +48,18 @@ def mean_per_agent(runs: Sequence[Sequence[float]]) -> list[float]:
 
 
 def fingerprint(events: Sequence[Event]) -> dict[str, list[Any]]:
-    """Return, per task, what the engine was given and what the tools returned, turn by turn, as hashes."""
+    """Return, per task, what the engine was given and what the tools returned, turn by turn, as hashes.
+
+    Raises MeasurementError when the server did not say what it was given.
+    """
     prints: dict[str, list[Any]] = {}
     for event in events:
         if event.kind is EventKind.GENERATION_FINISHED:
+            if event.data["prompt_hash"] is None:
+                raise MeasurementError(
+                    f"{event.trajectory_id}, turn {event.turn}: the server returned no token ids of the prompt, "
+                    "without which runs cannot be compared. Replay needs a vLLM server."
+                )
             prints.setdefault(task_id_of(event), []).append(("prompt", event.turn, event.data["prompt_hash"]))
         elif event.kind is EventKind.CALL_SETTLED:
             entry = ("observation", event.turn, event.data["name"], event.data["observation_hash"])

@@ -127,13 +127,14 @@ def _wrong_value(value: Any) -> Any:
         case bool():
             return not value
         case int() | float():
-            return value + 1
+            return value + 1 if value + 1 != value else value / 2  # a large float has no successor at 1
         case str():
             return f"{value} 2"
         case list():
             return value[1:] if value else [1]
         case dict():
-            return {"other": 1, **{key: item for key, item in value.items() if key != "other"}}
+            other = 2 if value.get("other") == 1 else 1
+            return {"other": other, **{key: item for key, item in value.items() if key != "other"}}
         case _:
             return "other"
 

@@ -19,7 +19,8 @@ class ReplayDivergenceError(BackendError):
 
 
 class ReplayTarget:
-    """Asks the engine for each recorded turn in its order, and checks that it generated exactly the recorded tokens."""
+    """Asks the engine for each recorded turn in its order, and checks that it generated exactly the recorded tokens and
+    that the tools returned what was recorded, where it was."""
 
     def __init__(
         self, client: ChatClient, trajectory: RecordedTrajectory, renderer: HermesRenderer, cache_salt: str
@@ -32,6 +33,8 @@ class ReplayTarget:
 
     async def turns(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Generation, None]:
         turn = self._trajectory.turns[self._next_turn]
+        if self._next_turn:
+            _check_observations(self._trajectory, self._next_turn - 1, messages)
         self._next_turn += 1
         token_ids = self._renderer.target_tokens(turn)
         generation = await _generate_forced(self._client, messages, tools, token_ids, self._cache_salt)
@@ -129,6 +132,20 @@ class RecordedTarget:
             first_token_s=None,
             finished_s=now_s(),
         )
+
+
+def _check_observations(trajectory: RecordedTrajectory, index: int, messages: Messages) -> None:
+    """Raise ReplayDivergenceError unless the history holds the observations that were recorded for turn `index`."""
+    recorded = trajectory.turns[index].observations
+    if not recorded:
+        return
+    returned = [message["content"] for message in messages if message["role"] == "tool"][-len(recorded) :]
+    for call, expected, actual in zip(trajectory.turns[index].calls, recorded, returned, strict=True):
+        if expected.content != actual:
+            raise ReplayDivergenceError(
+                f"Turn {index} of {trajectory.task_id}: {call.name} returned {str(actual)[:200]!r}; recorded is "
+                f"{expected.content[:200]!r}. The tools must be those of the recording."
+            )
 
 
 async def _generate_forced(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from agents.trajectory import Trajectory
+from agents.trajectory import Status, Trajectory
 from harness.replay.trajectories import RecordedObservation, RecordedTrajectory, RecordedTurn, TrajectorySet
 from precall.calls import ToolCall
 from precall.events import Event, EventKind
@@ -10,7 +10,8 @@ from precall.events import Event, EventKind
 
 def record(trajectories: Iterable[Trajectory], events: Sequence[Event], description: str) -> TrajectorySet:
     """Return what target, draft and tools did in one run, by task. A draft's sample that had not arrived when the
-    target was done is not part of the record."""
+    target was done is not part of the record, nor is a trajectory that has not come to an answer: it cannot be
+    replayed."""
     samples: dict[tuple[str, int], dict[int, tuple[ToolCall, ...]]] = {}
     for event in events:
         if event.kind is EventKind.DRAFT_ANSWERED:
@@ -20,7 +21,7 @@ def record(trajectories: Iterable[Trajectory], events: Sequence[Event], descript
     return TrajectorySet(
         origin="recorded",
         description=description,
-        trajectories=tuple(_record_one(trajectory, samples) for trajectory in trajectories),
+        trajectories=tuple(_record_one(each, samples) for each in trajectories if each.status is Status.FINISHED),
     )
 
 

@@ -16,6 +16,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 # The special tokens and the plain added ones of Qwen3's tokenizer, which the hermes and qwen3 parsers look for.
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 ADDED_TOKENS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+TEMPLATE = Path(__file__).with_name("hermes_template.jinja")
 TRAINING_FILES = ("simple_python", "multiple", "live_simple", "live_multiple")
 
 
@@ -34,7 +35,8 @@ class TinyArchitecture:
 
 def make_tiny_model(architecture: TinyArchitecture, cache: Path) -> Path:
     """Return the folder of a model of this architecture under `cache`, making it if it is not there."""
-    recipe = json.dumps(asdict(architecture), sort_keys=True) + Path(__file__).read_text(encoding="utf-8")
+    sources = [file.read_text(encoding="utf-8") for file in (Path(__file__), TEMPLATE)]
+    recipe = json.dumps(asdict(architecture), sort_keys=True) + "".join(sources)
     folder = cache / f"replay-tiny-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if folder.exists():
         return folder
@@ -72,8 +74,7 @@ def make_tiny_model(architecture: TinyArchitecture, cache: Path) -> Path:
     }
     (partial / "config.json").write_text(json.dumps(config, indent=2))
     (partial / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2))
-    template = Path(__file__).with_name("hermes_template.jinja")
-    shutil.copy(template, partial / "chat_template.jinja")
+    shutil.copy(TEMPLATE, partial / "chat_template.jinja")
     partial.replace(folder)
     return folder
 

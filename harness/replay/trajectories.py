@@ -68,7 +68,7 @@ def write_trajectories(path: Path, trajectories: TrajectorySet) -> None:
         "origin": trajectories.origin,
         "description": trajectories.description,
     }
-    lines = [json.dumps(header), *(json.dumps(_to_json(t), ensure_ascii=False) for t in trajectories.trajectories)]
+    lines = [json.dumps(header), *(json.dumps(_to_json(t)) for t in trajectories.trajectories)]
     partial = path.with_suffix(path.suffix + ".partial")
     partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     partial.replace(path)
@@ -77,10 +77,11 @@ def write_trajectories(path: Path, trajectories: TrajectorySet) -> None:
 def read_trajectories(path: Path) -> TrajectorySet:
     """Read a set of trajectories. Raises ConfigError, which names file and line, when it is not in the format."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(), which also breaks at characters that JSON allows inside a string.
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The trajectory file {path} cannot be read: {error}.") from error
-    if not lines:
+    if lines == [""]:
         raise ConfigError(f"{path}:1: the file is empty; the first line must be the header of {FORMAT}.")
     header = _parse_line(path, 1, lines[0])
     if header.get("format") != FORMAT or header.get("version") != VERSION:

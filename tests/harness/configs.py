@@ -1,5 +1,6 @@
 """Configurations composed as the command line composes them, for the tests."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 SCALES = sorted(file.stem for file in (CONF / "scale").glob("*.yaml"))
 
 
+@functools.cache
 def compose(*overrides: str) -> Any:
-    """Return the composed node of these overrides."""
+    """Return the composed node of these overrides; copy it before a change."""
     register_schema()
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         return hydra.compose("config", list(overrides))
 
 
+@functools.cache
 def cells_of(*overrides: str) -> list[Cell]:
     return expand(compose(*overrides))
 

@@ -120,7 +120,7 @@ LIVE = ("model.is_replay=false", "draft.model.is_replay=false")
         (["latency.mean_g=null", "latency.mean_s=-2"], r"latency\.mean_s is -2\.0; it must be 0 or more"),
         (["latency.relative_std=-0.5"], r"latency\.relative_std is -0\.5; it must be 0 or more"),
         (["latency.mean_g=nan"], r"latency\.mean_g is nan; it must be 0 or more"),
-        (["latency.mean_s=1"], r"mean_s is 1\.0 and latency\.mean_g is 1\.0; exactly one"),
+        (["latency.mean_s=1"], r"mean_s is 1\.0 and latency\.mean_g is 0\.5; exactly one"),
         (["latency.mean_g=null"], r"mean_s is None and latency\.mean_g is None; exactly one"),
         (["agent.num_agents=0"], r"agent\.num_agents is 0; it must be at least 1"),
         (["agent.tasks_per_agent=0"], r"agent\.tasks_per_agent is 0; it must be at least 1"),
@@ -133,12 +133,13 @@ LIVE = ("model.is_replay=false", "draft.model.is_replay=false")
         (["model.name=???"], r"model\.name has no value"),
         ([*LIVE], r"draft\.place is elsewhere and model replay_tiny is live"),
         (["experiment=colocated", LIVE[0]], r"model\.is_replay is False and draft\.model\.is_replay is True"),
+        (["experiment=colocated", *LIVE, "draft.num_samples=2"], r"num_samples is 2 at draft\.model\.temperature 0"),
         (["backend=external"], r"backend\.url is empty"),
         (["+grid={latency.mena_g:[1.0]}"], r"grid\.latency\.mena_g: 1\.0 cannot be set"),
         (["+grid={workload.hit_rate:[]}"], r"grid\.workload\.hit_rate is \[\]; it must be a list of at least one"),
         (["+grid={workload.hit_rate:0.5}"], r"grid\.workload\.hit_rate is 0\.5; it must be a list"),
         (["+grid={agent.num_agents:[2,0]}"], r"agent\.num_agents is 0; it must be at least 1"),
-        (["+grid={workload.hit_rate:[0.5,0.5]}"], r"grid\.workload\.hit_rate .*0\.5.* twice"),
+        (["+grid={workload.hit_rate:[0.5,0.5]}"], r"grid\.workload\.hit_rate is \[0\.5, 0\.5\], with a value twice"),
     ],
 )
 def test_expanding_refuses_a_value_outside_its_rule(overrides: list[str], text: str) -> None:
@@ -165,14 +166,11 @@ def test_expanding_refuses_a_value_outside_its_rule(overrides: list[str], text: 
         (["backend.target_port=70000"], r"port of the target server is 70000; it must be in"),
         (["model.temperature=3"], r"temperature is 3\.0; it must be in \[0, 2\]"),
         (["draft.model.max_tokens=0"], r"max_tokens is 0; it must be at least 1"),
-        (["draft=colocated", *LIVE, "draft.num_samples=2"], r"num_samples is 2 at temperature 0"),
         (["agent.max_turns=1"], r"agent\.max_turns is 1; .* has a user turn of 2 turns"),
         (["workload.trajectories=/nowhere/a.jsonl"], r"The trajectory file /nowhere/a\.jsonl cannot be read"),
     ],
 )
-def test_a_check_before_the_start_refuses_what_cannot_be_built(
-    overrides: list[str], text: str, tmp_path: Path
-) -> None:
+def test_a_check_before_the_start_refuses_what_cannot_be_built(overrides: list[str], text: str, tmp_path: Path) -> None:
     cells = cells_of("experiment=colocated", "draft=elsewhere", "scale=smoke", f"output={tmp_path}", *overrides)
     with pytest.raises(ConfigError, match=text):
         check_before_start(cells)
@@ -201,6 +199,19 @@ def test_a_corrupt_trajectory_file_is_refused_with_file_and_line(tmp_path: Path)
     cells = cells_of("experiment=colocated", f"workload.trajectories={file}", f"output={tmp_path}")
     with pytest.raises(ConfigError, match=r"corrupt\.jsonl:3: this line is not JSON"):
         check_before_start(cells)
+
+
+def test_a_latency_in_multiples_of_G_needs_a_baseline_that_calls_tools() -> None:
+    config = config_of("experiment=colocated")
+    assert build.latency_of(config, G_s=0.5).mean_s == 0.5
+    with pytest.raises(ConfigError, match=r"latency\.mean_g is 1\.0, a multiple of G, and there is no G"):
+        build.latency_of(config, G_s=None)
+
+
+def test_a_latency_in_seconds_needs_no_G() -> None:
+    config = config_of("experiment=wrong_draft", "latency.mean_g=null", "latency.mean_s=2", "latency.relative_std=0.25")
+    latency = build.latency_of(config, G_s=None)
+    assert (latency.mean_s, latency.std_s) == (2.0, 0.5)
 
 
 def test_speculation_off_asks_for_no_draft(tmp_path: Path) -> None:

@@ -239,6 +239,22 @@ def test_the_draft_is_asked_once_a_turn_and_not_after_the_last():
     assert run.times_s(EventKind.DRAFT_STARTED) == [0.0, 6.0]
 
 
+def test_the_history_that_a_draft_holds_does_not_grow_while_the_turn_goes_on():
+    histories = []
+
+    class KeepingDraft(ScriptedDraft):
+        def predict(self, messages, tools):
+            histories.append(messages)
+            return super().predict(messages, tools)
+
+    async def main():
+        target = ScriptedTarget([[generation(4.0, call("f"))], [generation(4.0)]])
+        await run_trajectory(Run(), target, [World().tool("f", Effect.PURE, 2.0)], 2, KeepingDraft(turns=[]))
+
+    run_virtual(main())
+    assert [len(history) for history in histories] == [1, 3]
+
+
 def test_a_draft_with_an_error_of_its_own_is_reported_when_the_trajectory_closes():
     class BrokenDraft:
         async def predict(self, messages, tools):

@@ -3,13 +3,19 @@
 G is the target's generation, g the draft's answer, T the tool's time; all in virtual seconds.
 """
 
+from contextlib import aclosing
+from dataclasses import replace
+
 import pytest
 
 from precall.calls import ToolCall
-from precall.events import EventKind, now_s
+from precall.events import EventKind, EventRecorder, now_s
+from precall.speculation import NoSpeculation
+from precall.testing.scripted import ScriptedTarget
 from precall.testing.virtual_time import run_virtual
 from precall.tools import Effect, run_tool
-from tests.precall.worlds import World, call, generation, run_script, sample
+from precall.turn import TurnRunner
+from tests.precall.worlds import Run, World, call, generation, run_script, run_trajectory, sample
 
 
 def one_turn(calls, samples, tools, **options):
@@ -141,6 +147,45 @@ def test_a_confirmed_call_and_its_predicted_twin_have_the_same_occurrence():
         run_virtual(run_script(responses, [World().tool("f", Effect.PURE, 2.0)], samples, executor=executor))
         # The first is launched at 1 on prediction; its twin is no hit and runs at 4; the next turn begins at 6.
         assert seen == ([(4.0, 0), (6.0, 1), (12.0, 2)] if samples is None else [(1.0, 0), (4.0, 1), (7.0, 2)])
+
+
+def test_leaving_a_response_early_closes_the_targets_stream_at_once():
+    class WatchedTarget(ScriptedTarget):
+        is_closed = False
+
+        async def turns(self, messages, tools):
+            try:
+                async for turn in super().turns(messages, tools):
+                    yield turn
+            finally:
+                self.is_closed = True
+
+    async def main():
+        target = WatchedTarget([[generation(4.0, call("f")), generation(4.0)]])
+        recorder = EventRecorder("t", [].append)
+        runner = TurnRunner(target, NoSpeculation(), [World().tool("f", Effect.PURE, 2.0)], run_tool, recorder)
+        async with aclosing(runner.run_response([])) as turns:
+            async for _ in turns:
+                break
+        assert target.is_closed
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("is_continued", [[], [True], [False, False]])
+def test_a_target_that_breaks_its_word_on_further_turns_is_found_out(is_continued):
+    class LyingTarget(ScriptedTarget):
+        async def turns(self, messages, tools):
+            scripted = [[generation(1.0)]] * len(is_continued)
+            for response, says in zip(scripted, is_continued, strict=True):
+                async for turn in ScriptedTarget([response]).turns(messages, tools):
+                    yield replace(turn, is_continued=says)
+
+    async def main():
+        await run_trajectory(Run(), LyingTarget([]), [], 1)
+
+    with pytest.raises(AssertionError, match="the target"):
+        run_virtual(main())
 
 
 def test_the_event_of_a_generation_carries_its_times_and_counts():
