@@ -123,6 +123,7 @@ def _draw_ours(upper: Axes, lower: Axes, lines: list[Series]) -> None:
     else:
         lower.text(0.5, 0.5, "noise floor not measured: no gain shown", transform=lower.transAxes, ha="center")
         lower.set_yticks([])
+    upper.set_ylim(bottom=max(0.0, upper.get_ylim()[0]))  # an interval over 2 blocks can reach below
     upper.set_title("(a) this reproduction")
     if len(lines) == 1:
         g_s = lines[0].generation_s

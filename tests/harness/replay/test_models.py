@@ -105,10 +105,10 @@ async def test_a_server_that_parses_the_calls_otherwise_is_found_out(
 async def test_tools_that_return_something_else_than_recorded_are_found_out(
     returned: str, is_same: bool, client: ChatClient, renderer: HermesRenderer
 ) -> None:
-    call = replace(
+    recorded = replace(
         TRAJECTORY.turns[0], calls=(SORT,), observations=(RecordedObservation(content="seen", duration_s=1),)
     )
-    target = ReplayTarget(client, replace(TRAJECTORY, turns=(call, TRAJECTORY.turns[1])), renderer, "salt")
+    target = ReplayTarget(client, replace(TRAJECTORY, turns=(recorded, TRAJECTORY.turns[1])), renderer, "salt")
     first = await one_turn(target)
     observed = {"role": "tool", "tool_call_id": first.tool_calls[0].call_id, "content": returned}
     following = target.turns([*ASKED, first.to_message(), observed], [])
