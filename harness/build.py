@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from harness.backends.external_server import ExternalServerSettings
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.latency import Latency, LatencyKind
 from harness.replay.builder import Modelled, build_trajectories
+from harness.replay.rendering import HermesRenderer
 from harness.replay.tiny_model import TinyArchitecture, make_tiny_model
 from harness.replay.trajectories import RecordedTrajectory, TrajectorySet, read_trajectories
 from harness.schema import BackendKind, Config, DraftPlace, ModelConfig, Platform
@@ -213,6 +215,18 @@ def trajectories_of(config: Config, tasks: list[Task]) -> dict[str, RecordedTraj
                 f"{num_turns} turns. Set agent.max_turns to {num_turns} or more."
             )
     return {task.task_id: recorded[task.task_id] for task in tasks}
+
+
+def check_rendering(config: Config, trajectories: Mapping[str, RecordedTrajectory]) -> None:
+    """Raise ConfigError for a recorded text that the models' tokenizers cannot express, such as a control token."""
+    target = HermesRenderer(Path(model_path(config.model)))
+    draft = HermesRenderer(Path(model_path(config.draft.model))) if config.draft.model.is_replay else None
+    for trajectory in trajectories.values():
+        for turn in trajectory.turns:
+            target.target_tokens(turn)
+            if draft is not None:
+                for sample in turn.draft_samples:
+                    draft.draft_tokens(sample)
 
 
 def _recorded(config: Config, tasks: list[Task]) -> TrajectorySet:

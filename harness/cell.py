@@ -13,6 +13,7 @@ from harness.metrics.arm import arm_metrics
 from harness.metrics.comparison import (
     MeasurementError,
     agent_times_s,
+    check_drafts_answered,
     check_identical,
     generations_s,
     mean_per_agent,
@@ -131,6 +132,8 @@ def _compare(
     if not config.model.is_replay:
         return metrics
     metrics["num_identical"] = check_identical({name: run.events for name, run in runs.items()})
+    for run in runs.values():
+        check_drafts_answered(run.events)
     if not draft_s:
         return metrics
     recorded = build.trajectories_of(config, list(tasks))

@@ -38,7 +38,7 @@ def check_before_start(cells: Sequence[Cell]) -> None:
         config = cell.config
         tasks = build.tasks_of(config, f"block {cell.block}")
         if config.model.is_replay:
-            build.trajectories_of(config, tasks)
+            build.check_rendering(config, build.trajectories_of(config, tasks))
         build.latency_of(config, G_s=1.0)
         for model in (config.model, config.draft.model):
             build.sampling_of(model, config.seed)

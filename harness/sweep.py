@@ -5,6 +5,7 @@ import itertools
 import json
 from dataclasses import asdict, dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -34,12 +35,15 @@ class Cell:
         return f"{self.label}-b{self.block}-{self.setting_id}"
 
 
-def address(config: Config, *ignored: str) -> str:
+def address(config: Config) -> str:
     """Return 10 hexadecimal digits that stand for a setting. Where results go, how they are tracked and how many blocks
-    there are does not count, nor do the top-level keys `ignored`."""
+    there are does not count; what is in a file of trajectories does."""
     fields = asdict(config)
-    for key in ("grid", "output", "tracker", "scale", "experiment", *ignored):
+    for key in ("grid", "output", "tracker", "scale", "experiment"):
         del fields[key]
+    file = config.workload.trajectories
+    if file is not None and Path(file).is_file():  # one that is missing is refused before anything runs
+        fields["trajectories_sha256"] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     text = json.dumps({"record_version": RECORD_VERSION, **fields}, sort_keys=True, default=_enum_name)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 

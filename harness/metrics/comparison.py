@@ -88,6 +88,15 @@ def check_identical(runs: Mapping[str, Sequence[Event]]) -> int:
     return sum(len(entries) for entries in first.values())
 
 
+def check_drafts_answered(events: Sequence[Event]) -> None:
+    """Raise MeasurementError if a draft failed. A replayed one knows its answers, so its server is at fault, and the
+    hits that it cost are not the recording's."""
+    for event in events:
+        if event.kind is EventKind.DRAFT_FAILED:
+            where = f"{event.trajectory_id}, turn {event.turn}"
+            raise MeasurementError(f"The draft failed in {where}: {event.data['message']}")
+
+
 def generations_s(runs: Sequence[Sequence[Event]]) -> dict[tuple[str, int], float]:
     """Return the mean E2EL of each generation over several runs, in seconds, by task and turn."""
     times: dict[tuple[str, int], list[float]] = {}

@@ -3,9 +3,11 @@
 No weights are stored: vLLM makes random ones (`load_format=dummy`). The folder is made once, in seconds, and reused.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -40,9 +42,8 @@ def make_tiny_model(architecture: TinyArchitecture, cache: Path) -> Path:
     folder = cache / f"replay-tiny-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if folder.exists():
         return folder
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=cache))
     tokenizer = _train_tokenizer(_bfcl_texts(), architecture.vocab_size)
     tokenizer.save(str(partial / "tokenizer.json"))
     ids = {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
@@ -75,7 +76,9 @@ def make_tiny_model(architecture: TinyArchitecture, cache: Path) -> Path:
     (partial / "config.json").write_text(json.dumps(config, indent=2))
     (partial / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2))
     shutil.copy(TEMPLATE, partial / "chat_template.jinja")
-    partial.replace(folder)
+    with contextlib.suppress(OSError):  # another process was faster, and made the same
+        partial.replace(folder)
+    shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

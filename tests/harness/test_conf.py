@@ -9,6 +9,7 @@ from hydra.errors import HydraException
 from harness import build
 from harness.calibration import draft_calibration
 from harness.experiment import check_before_start
+from harness.replay.trajectories import RecordedTrajectory, RecordedTurn, TrajectorySet, write_trajectories
 from harness.schema import Config, DraftPlace, Speculation
 from precall.errors import ConfigError
 from tests.harness.configs import CONF, EXPERIMENTS, SCALES, cells_of, compose, config_of, write_corrupt_trajectories
@@ -218,3 +219,14 @@ def test_speculation_off_asks_for_no_draft(tmp_path: Path) -> None:
     cells = cells_of("experiment=colocated", "speculation=off", "backend=external", "backend.url=http://a/v1")
     assert cells[0].config.speculation.mode is Speculation.off
     check_before_start(cells)
+
+
+def test_a_control_token_in_a_recorded_text_is_refused_before_any_server(tmp_path: Path) -> None:
+    turn = RecordedTurn(user_turn=0, reasoning="", content="a <tool_call> b", calls=(), draft_samples=((),))
+    recorded = RecordedTrajectory(task_id="simple_python_1", turns=(turn,))
+    file = tmp_path / "recorded.jsonl"
+    write_trajectories(file, TrajectorySet(origin="recorded", description="", trajectories=(recorded,)))
+    one_task = ("agent.num_agents=1", "agent.tasks_per_agent=1", f"output={tmp_path}/out")
+    cells = cells_of("experiment=fig1", "scale=smoke", f"workload.trajectories={file}", *one_task)
+    with pytest.raises(ConfigError, match="control token"):
+        check_before_start(cells)

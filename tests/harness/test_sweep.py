@@ -1,6 +1,7 @@
 """Cells and their addresses: what makes a setting another one, and in which order the cells run."""
 
 import copy
+from pathlib import Path
 
 import pytest
 from omegaconf import open_dict
@@ -81,3 +82,13 @@ def test_an_experiment_without_a_grid_has_one_setting() -> None:
         node.grid = {}
     cells = expand(node)
     assert [cell.cell_id.split("-")[:2] for cell in cells] == [["cell", "b0"], ["cell", "b1"]]
+
+
+def test_other_trajectories_under_the_same_path_are_another_setting(tmp_path: Path) -> None:
+    file = tmp_path / "recorded.jsonl"
+    config = config_of(f"workload.trajectories={file}")
+    file.write_text("one")
+    first = address(config)
+    assert address(config) == first
+    file.write_text("two")
+    assert address(config) != first

@@ -7,6 +7,7 @@ import pytest
 from harness.metrics.comparison import (
     MeasurementError,
     agent_times_s,
+    check_drafts_answered,
     check_identical,
     fingerprint,
     generations_s,
@@ -16,8 +17,8 @@ from harness.metrics.comparison import (
     trajectory_times_s,
 )
 from precall.cost_model import TurnTimes
-from precall.events import Event
-from tests.harness.metrics.timelines import ended, generated, settled, started
+from precall.events import Event, EventKind
+from tests.harness.metrics.timelines import drafted, ended, event, generated, settled, started
 
 
 def test_a_trajectory_takes_the_time_between_its_first_and_its_last_event() -> None:
@@ -134,3 +135,10 @@ def test_prompts_that_nobody_knows_are_not_taken_for_the_same() -> None:
     unknown = [generated(0.0, 1.0, turn=3, prompt_hash=None)]
     with pytest.raises(MeasurementError, match="base-1/a, turn 3: the server returned no token ids of the prompt"):
         check_identical({"base-1": unknown, "spec-1": unknown})
+
+
+def test_a_replayed_draft_that_failed_is_a_failed_measurement() -> None:
+    check_drafts_answered([drafted(1.0, 1.5)])
+    failed = event(EventKind.DRAFT_FAILED, 2.0, task="b", run="spec-1", turn=3, message="gone")
+    with pytest.raises(MeasurementError, match="The draft failed in spec-1/b, turn 3: gone"):
+        check_drafts_answered([drafted(1.0, 1.5), failed])
