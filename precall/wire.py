@@ -61,6 +61,75 @@ class CacheAnswer:
         return {"cached": self.num_cached}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseOptions:
+    """The body field `precall` of a chat request.
+
+    No turn is spliced once the response has generated `max_response_tokens`. `turn_xargs[i]` is
+    added to the request's `vllm_xargs` in turn i of the response.
+    """
+
+    max_response_tokens: int | None = None
+    turn_xargs: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"turn_xargs": [dict(xargs) for xargs in self.turn_xargs]} if self.turn_xargs else {}
+        return body if self.max_response_tokens is None else body | {"max_response_tokens": self.max_response_tokens}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutedTurn:
+    """A turn whose calls the engine took from the cache: the messages to append to the history, and its sizes.
+
+    `num_prompt_tokens` is the length of the sequence before the turn. Token ids are there when the request asked for
+    them (`return_token_ids`): what the model generated, and what was appended for the results.
+    """
+
+    reasoning: str
+    content: str
+    calls: tuple[ToolCall, ...]
+    outputs: tuple[str, ...]
+    num_prompt_tokens: int
+    num_output_tokens: int
+    token_ids: tuple[int, ...] | None = None
+    result_token_ids: tuple[int, ...] | None = None
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return the turn as messages: the assistant's, then one for each result."""
+        calls = [
+            {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in self.calls
+        ]
+        assistant: dict[str, Any] = {"role": "assistant", "content": self.content or None, "tool_calls": calls}
+        if self.reasoning:
+            assistant["reasoning"] = self.reasoning
+        results = [
+            {"role": "tool", "tool_call_id": call.call_id, "content": text}
+            for call, text in zip(self.calls, self.outputs, strict=True)
+        ]
+        return [assistant, *results]
+
+    def to_json(self) -> dict[str, Any]:
+        body = {"messages": self.messages()}
+        names = ("num_prompt_tokens", "num_output_tokens", "token_ids", "result_token_ids")
+        return body | {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def parse_options(value: Any) -> ResponseOptions:
+    """Return the options of a chat request's field `precall`. Raises ToolCacheError (400) that names what is wrong."""
+    if not isinstance(value, dict):
+        raise ToolCacheError(400, f"{OPTIONS_FIELD} is a JSON {_kind(value)}; it must be an object.")
+    unknown = sorted(value.keys() - {"max_response_tokens", "turn_xargs"})
+    if unknown:
+        raise ToolCacheError(400, f"{OPTIONS_FIELD} has the field {unknown[0]!r}, which does not exist.")
+    cap, xargs = value.get("max_response_tokens"), value.get("turn_xargs", [])
+    if cap is not None and (type(cap) is not int or cap < 1):
+        raise ToolCacheError(400, f"{OPTIONS_FIELD}.max_response_tokens is {cap!r}; it must be an integer >= 1.")
+    if not isinstance(xargs, list) or not all(isinstance(item, dict) for item in xargs):
+        raise ToolCacheError(400, f"{OPTIONS_FIELD}.turn_xargs must be an array of objects.")
+    return ResponseOptions(max_response_tokens=cap, turn_xargs=tuple(xargs))
+
+
 def post_path(response_id: str) -> str:
     """Return the path to which the outputs for a response are posted, below the server's root."""
     return ROUTE.format(response_id=response_id)

@@ -1,25 +1,50 @@
-"""The chat handler with the tool cache around it: registers the response of a request that opts in, and drops it.
+"""The chat handler with the engine side around it: it registers responses, makes them resident and tells what happened.
 
-A request that does not opt in goes to the stock handler untouched.
+A request that does not opt in goes to the stock handler untouched, and from there to the stock engine client.
 """
 
 import functools
 import weakref
 from collections.abc import AsyncGenerator, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from precall.engine import compat
 from precall.engine.owners import check_opt_in, has_opted_in, owner_of
+from precall.engine.resident import ResidentRequest
+from precall.engine.show import Shown, shown_response, shown_stream
 from precall.engine.store import LiveResponse, ToolCache
 from precall.errors import ToolCacheError
+from precall.wire import ExecutedTurn, ResponseOptions
 
 _MARK = "_precall_tool_cache"
+_current: ContextVar[ResidentRequest | None] = ContextVar("precall_resident_request", default=None)
+
+MakeResident = Callable[[Any, LiveResponse, ResponseOptions, Callable[[ExecutedTurn], None]], ResidentRequest | None]
+"""(chat request, response, options, what to do with an executed turn) -> how to be resident, or None: ordinary."""
 
 
-def install(handler: Any, cache: ToolCache, is_single_user: bool) -> None:
-    """Have `handler`, vLLM's OpenAIServingChat, register in `cache` the responses to requests that opt in."""
+class ResidentClient:
+    """The engine client as the chat handler sees it: the stock one, but for generations that may be resident."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def generate(self, prompt: Any, sampling_params: Any, request_id: str, **options: Any) -> AsyncGenerator[Any, None]:
+        resident = _current.get()
+        if resident is None:
+            return self._client.generate(prompt, sampling_params, request_id, **options)
+        return resident.generate(self._client, prompt, sampling_params, request_id, options)
+
+
+def install(handler: Any, cache: ToolCache, is_single_user: bool, make_resident: MakeResident) -> None:
+    """Have `handler`, vLLM's OpenAIServingChat, serve requests that opt in through `cache`."""
     assert not hasattr(handler, _MARK), "the chat handler has the tool cache already"
     setattr(handler, _MARK, cache)
+    handler.engine_client = ResidentClient(handler.engine_client)
     stock = handler.create_chat_completion
 
     @functools.wraps(stock)
@@ -29,21 +54,30 @@ def install(handler: Any, cache: ToolCache, is_single_user: bool) -> None:
             return await stock(request, raw_request)
         try:
             owner = owner_of(headers)
-            check_opt_in(request.model_extra, owner, is_single_user)
+            options = check_opt_in(request.model_extra, owner, is_single_user)
             response = cache.open(compat.response_id_of(handler, request, raw_request), owner, _schemas_of(request))
         except ToolCacheError as error:
             return compat.error_response(error.status, str(error))
-        return await _answer(lambda: stock(request, raw_request), cache, response)
+        shown = Shown(response.response_id)
+        resident = make_resident(request, response, options, shown.add)
+        shown.resident = resident
+        return await _answer(stock, request, raw_request, cache, response, shown)
 
     handler.create_chat_completion = create_chat_completion
 
 
-async def _answer(stock: Callable[[], Any], cache: ToolCache, response: LiveResponse) -> Any:
+async def _answer(
+    stock: Callable[..., Any], request: Any, raw_request: Any, cache: ToolCache, response: LiveResponse, shown: Shown
+) -> Any:
     answer: Any = None
+    token = _current.set(shown.resident)
     try:
-        answer = await stock()
-        return _until_end(answer, cache, response) if isinstance(answer, AsyncGenerator) else answer
+        answer = await stock(request, raw_request)
+        if isinstance(answer, AsyncGenerator):
+            return _until_end(shown_stream(answer, shown), cache, response)
+        return shown_response(answer, shown) if compat.is_chat_response(answer) else answer
     finally:
+        _current.reset(token)
         if not isinstance(answer, AsyncGenerator):
             cache.close(response)
 

@@ -6,6 +6,7 @@ parameters are compared before the server takes a request, and no other module o
 
 import inspect
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -65,7 +66,36 @@ _CREATE = PrivateName(
 _BASE_REQUEST_ID = PrivateName(
     module=_SERVING, path="OpenAIServingChat._base_request_id", parameters=("raw_request", "default")
 )
-NAMES = (_MAIN, _ERROR_RESPONSE, _ERROR_INFO, _AUTHENTICATION, _VERIFY_TOKEN, _CREATE, _BASE_REQUEST_ID)
+_MAKE_PARSER = PrivateName(
+    module=_SERVING,
+    path="OpenAIServingChat._make_parser",
+    parameters=("request", "tokenizer", "chat_template_kwargs"),
+)
+_TEMPLATE_KWARGS = PrivateName(
+    module=_SERVING, path="OpenAIServingChat._effective_chat_template_kwargs", parameters=("request",)
+)
+_RENDER_CHAT = PrivateName(
+    module="vllm.renderers.online_renderer", path="OnlineRenderer.render_chat", parameters=("request",)
+)
+_CHAT_REQUEST = PrivateName(module="vllm.entrypoints.openai.chat_completion.protocol", path="ChatCompletionRequest")
+_CHAT_RESPONSE = PrivateName(module=_CHAT_REQUEST.module, path="ChatCompletionResponse")
+_GENERATE = PrivateName(
+    module="vllm.v1.engine.async_llm",
+    path="AsyncLLM.generate",
+    parameters=("prompt", "sampling_params", "request_id", "reasoning_ended", "reasoning_parser_kwargs"),
+)
+_STREAMING_INPUT = PrivateName(
+    module="vllm.engine.protocol", path="StreamingInput", parameters=("prompt", "sampling_params")
+)
+_TOKENS_INPUT = PrivateName(
+    module="vllm.inputs.engine", path="tokens_input", parameters=("prompt_token_ids", "cache_salt")
+)
+_OUTPUT_KIND = PrivateName(module="vllm.sampling_params", path="RequestOutputKind.DELTA")
+NAMES = (
+    *(_MAIN, _ERROR_RESPONSE, _ERROR_INFO, _AUTHENTICATION, _VERIFY_TOKEN, _CREATE, _BASE_REQUEST_ID),
+    *(_MAKE_PARSER, _TEMPLATE_KWARGS, _RENDER_CHAT, _CHAT_REQUEST, _CHAT_RESPONSE),
+    *(_GENERATE, _STREAMING_INPUT, _TOKENS_INPUT, _OUTPUT_KIND),
+)
 
 
 def check_vllm() -> None:
@@ -140,3 +170,68 @@ def key_check(api_keys: list[str] | None) -> Callable[[Any], bool]:
 def response_id_of(handler: Any, request: Any, raw_request: Any) -> str:
     """Return the id that the chat handler will give the response to a request."""
     return f"chatcmpl-{handler._base_request_id(raw_request, request.request_id)}"
+
+
+def make_parser(handler: Any, request: Any) -> Any:
+    """Return a new parser of reasoning and calls, such as the chat handler makes for a request."""
+    return handler._make_parser(request, handler.renderer.tokenizer, handler._effective_chat_template_kwargs(request))
+
+
+async def render_prompt(handler: Any, request: Any, messages: list[dict[str, Any]], is_prompt: bool) -> str:
+    """Return the text to which the chat handler would render `messages` in a request like this one."""
+    changes = {"messages": messages, "add_generation_prompt": is_prompt, "continue_final_message": False}
+    rendered = await handler.online_renderer.render_chat(request.model_copy(update=changes))
+    if isinstance(rendered, _ERROR_RESPONSE.resolve()):
+        raise ConfigError(f"The chat template cannot be rendered: {rendered.error.message}")
+    _, (prompt,) = rendered
+    if "prompt" not in prompt:
+        raise ConfigError("The renderer returns no text; splicing needs the text of a rendered chat.")
+    return prompt["prompt"]
+
+
+def sample_request() -> Any:
+    """Return a chat request with a tool, to try the chat template on."""
+    function = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}
+    tools = [{"type": "function", "function": function}]
+    return _CHAT_REQUEST.resolve()(messages=[{"role": "user", "content": "x"}], tools=tools)
+
+
+def is_chat_response(answer: Any) -> bool:
+    """Return whether the chat handler has answered with a whole response: no stream, no error."""
+    return isinstance(answer, _CHAT_RESPONSE.resolve())
+
+
+def tokens_prompt(token_ids: list[int], cache_salt: str | None) -> Any:
+    """Return a prompt of tokens for the engine."""
+    return _TOKENS_INPUT.resolve()(prompt_token_ids=list(token_ids), cache_salt=cache_salt)
+
+
+def streaming_input(prompt: Any, params: Any) -> Any:
+    """Return one chunk of a streaming-input session."""
+    return _STREAMING_INPUT.resolve()(prompt=prompt, sampling_params=params)
+
+
+def with_deltas(params: Any) -> Any:
+    """Return a copy of sampling parameters under which every output holds what is new, as a session needs."""
+    params = params.clone()
+    params.output_kind = _OUTPUT_KIND.resolve()
+    return params
+
+
+def as_ordinary(outputs: list[Any], prompt_token_ids: list[int], output_kind: Any) -> list[Any]:
+    """Return a turn's outputs (deltas) in the form that an ordinary request with this prompt and kind would have."""
+    shown = [copy(output) for output in outputs]
+    if output_kind is not _OUTPUT_KIND.resolve():
+        shown = [copy(outputs[-1])]
+        completion = copy(outputs[-1].outputs[0])
+        completion.text = "".join(output.outputs[0].text for output in outputs)
+        completion.token_ids = [token_id for output in outputs for token_id in output.outputs[0].token_ids]
+        shown[0].outputs = [completion]
+    if shown[-1].outputs[0].finish_reason != "stop":  # the engine leaves an earlier turn's reason there
+        shown[-1].outputs = [copy(shown[-1].outputs[0])]
+        shown[-1].outputs[0].stop_reason = None
+    for output in shown:
+        output.prompt_token_ids = list(prompt_token_ids)
+        output.num_cached_tokens = outputs[0].num_cached_tokens
+    shown[-1].finished = True
+    return shown

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 
 from precall.engine import chat, compat
 from precall.engine.owners import owner_of
+from precall.engine.residency import Residency
 from precall.engine.settings import EngineSettings
 from precall.engine.store import ToolCache
 from precall.errors import ToolCacheError
@@ -43,14 +44,21 @@ class PrecallEndpoint:
         compat.check_processes(engine_client, state)
         settings = EngineSettings.from_additional_config(args.additional_config)
         cache = ToolCache(settings, self._clock)
-        chat.install(state.openai_serving_chat, cache, settings.single_user)
-        setattr(state, STATE, _RouteState(cache=cache, settings=settings, has_key=compat.key_check(args.api_key)))
+        handler = state.openai_serving_chat
+        residency = await Residency.start(handler, engine_client.vllm_config, args.tool_call_parser, settings)
+        chat.install(handler, cache, settings.single_user, residency.make)
+        setattr(
+            state,
+            STATE,
+            _RouteState(cache=cache, settings=settings, residency=residency, has_key=compat.key_check(args.api_key)),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RouteState:
     cache: ToolCache
     settings: EngineSettings
+    residency: Residency
     has_key: Callable[[Any], bool]
 
 

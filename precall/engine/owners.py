@@ -6,7 +6,7 @@ from typing import Any
 
 from precall.engine.store import Owner
 from precall.errors import ToolCacheError
-from precall.wire import OPTIONS_FIELD, SECRET_HEADER
+from precall.wire import OPTIONS_FIELD, SECRET_HEADER, ResponseOptions, parse_options
 
 MIN_SECRET_CHARS = 16
 MAX_SECRET_CHARS = 256
@@ -31,11 +31,10 @@ def has_opted_in(body_extras: Mapping[str, Any] | None, headers: Mapping[str, st
     return SECRET_HEADER in headers or OPTIONS_FIELD in (body_extras or {})
 
 
-def check_opt_in(body_extras: Mapping[str, Any] | None, owner: Owner, is_single_user: bool) -> None:
-    """Raise ToolCacheError (400) when a request that opts in says so in a way that cannot be served."""
-    options = (body_extras or {}).get(OPTIONS_FIELD, {})
-    if options != {}:
-        raise ToolCacheError(400, f"{OPTIONS_FIELD} is {options!r}; it must be an empty object.")
+def check_opt_in(body_extras: Mapping[str, Any] | None, owner: Owner, is_single_user: bool) -> ResponseOptions:
+    """Return a request's options. Raises ToolCacheError (400) when it opts in in a way that cannot be served."""
+    options = parse_options((body_extras or {}).get(OPTIONS_FIELD, {}))
     if owner is None and not is_single_user:
         what = f"The request opts in with {OPTIONS_FIELD} but has no {SECRET_HEADER}, and the server has several users"
         raise ToolCacheError(400, f"{what}; send a random secret with it, and the same with every post.")
+    return options

@@ -20,6 +20,10 @@ class EngineSettings:
     An entry lives `default_ttl_s`, or its own keep_alive but at most `max_ttl_s`. An early post (its request has not
     arrived) is held for `early_ttl_s`, outside the other bounds on bytes. `num_remembered` finished responses are
     remembered, so that a post that comes too late gets the answer that says so.
+
+    `residency` is O3. A response splices no more once it has generated `max_response_tokens`. A call announced as
+    running is waited for `max_wait_s`. A spliced turn without a token for `stall_timeout_s` goes on as an ordinary
+    request.
     """
 
     single_user: bool = False
@@ -34,6 +38,10 @@ class EngineSettings:
     max_early_bytes: int = 64 * 2**20
     early_ttl_s: float = 10.0
     num_remembered: int = 4096
+    residency: bool = True
+    max_response_tokens: int = 65536
+    max_wait_s: float = 1.0
+    stall_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -19,7 +19,7 @@ async def test_a_request_that_does_not_opt_in_reaches_the_stock_handler_untouche
             return "the stock answer"
 
     handler = Handler()
-    install(handler, cache=None, is_single_user=False)
+    install(handler, cache=None, is_single_user=False, make_resident=lambda *_: None)
     request = chat_request()
     assert await handler.create_chat_completion(request) == "the stock answer"
     assert seen == [(request, None)]

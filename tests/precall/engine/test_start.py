@@ -22,7 +22,7 @@ from precall.errors import ConfigError
 from tests.precall.engine.worlds import ScriptedChatHandler, engine_client
 
 ROOT = Path(__file__).parents[3]
-ARGS = Namespace(additional_config={}, api_key=None)
+ARGS = Namespace(additional_config={"precall": {"residency": False}}, api_key=None, tool_call_parser=None)
 
 
 def state(handler=None):

@@ -33,6 +33,7 @@ class ScriptedChatHandler:
     """Answers once it is released; counts the requests that reached it."""
 
     def __init__(self) -> None:
+        self.engine_client = engine_client()
         self.num_requests = 0
         self.is_released = asyncio.Event()
         self.error: Exception | None = None
@@ -73,7 +74,8 @@ class World:
         self.app.include_router(router)
         plugin.attach_router(self.app)
         self.app.state.openai_serving_chat = self.handler
-        args = Namespace(additional_config={"precall": self.settings}, api_key=self.api_keys)
+        settings = {"residency": False} | self.settings
+        args = Namespace(additional_config={"precall": settings}, api_key=self.api_keys, tool_call_parser=None)
         await plugin.init_state(engine_client(), self.app.state, args)
         return self
 
