@@ -5,13 +5,14 @@ A request that does not opt in goes to the stock handler untouched, and from the
 
 import functools
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
 from precall.engine import compat
 from precall.engine.owners import check_opt_in, has_opted_in, owner_of
 from precall.engine.resident import ResidentRequest
+from precall.engine.session import EngineCall
 from precall.engine.show import Shown, shown_response, shown_stream
 from precall.engine.store import LiveResponse, ToolCache
 from precall.errors import ToolCacheError
@@ -37,7 +38,10 @@ class ResidentClient:
         resident = _current.get()
         if resident is None:
             return self._client.generate(prompt, sampling_params, request_id, **options)
-        return resident.generate(self._client, prompt, sampling_params, request_id, options)
+        call = EngineCall(
+            client=self._client, prompt=prompt, params=sampling_params, request_id=request_id, options=options
+        )
+        return resident.generate(call)
 
 
 def install(handler: Any, cache: ToolCache, is_single_user: bool, make_resident: MakeResident) -> None:
@@ -58,26 +62,32 @@ def install(handler: Any, cache: ToolCache, is_single_user: bool, make_resident:
             response = cache.open(compat.response_id_of(handler, request, raw_request), owner, _schemas_of(request))
         except ToolCacheError as error:
             return compat.error_response(error.status, str(error))
-        shown = Shown(response.response_id)
-        resident = make_resident(request, response, options, shown.add)
-        shown.resident = resident
-        return await _answer(stock, request, raw_request, cache, response, shown)
+
+        def show() -> Shown:
+            shown = Shown(response.response_id, compat.model_name(handler, request))
+            shown.resident = make_resident(request, response, options, shown.add)
+            return shown
+
+        return await _answer(functools.partial(stock, request, raw_request), cache, response, show)
 
     handler.create_chat_completion = create_chat_completion
 
 
 async def _answer(
-    stock: Callable[..., Any], request: Any, raw_request: Any, cache: ToolCache, response: LiveResponse, shown: Shown
+    stock: Callable[[], Awaitable[Any]], cache: ToolCache, response: LiveResponse, show: Callable[[], Shown]
 ) -> Any:
     answer: Any = None
-    token = _current.set(shown.resident)
+    token = None
     try:
-        answer = await stock(request, raw_request)
+        shown = show()
+        token = _current.set(shown.resident)
+        answer = await stock()
         if isinstance(answer, AsyncGenerator):
             return _until_end(shown_stream(answer, shown), cache, response)
         return shown_response(answer, shown) if compat.is_chat_response(answer) else answer
     finally:
-        _current.reset(token)
+        if token is not None:
+            _current.reset(token)
         if not isinstance(answer, AsyncGenerator):
             cache.close(response)
 

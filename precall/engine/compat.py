@@ -79,6 +79,9 @@ _RENDER_CHAT = PrivateName(
 )
 _CHAT_REQUEST = PrivateName(module="vllm.entrypoints.openai.chat_completion.protocol", path="ChatCompletionRequest")
 _CHAT_RESPONSE = PrivateName(module=_CHAT_REQUEST.module, path="ChatCompletionResponse")
+_MODEL_NAME = PrivateName(
+    module="vllm.entrypoints.openai.models.serving", path="OpenAIServingModels.model_name", parameters=()
+)
 _GENERATE = PrivateName(
     module="vllm.v1.engine.async_llm",
     path="AsyncLLM.generate",
@@ -94,7 +97,7 @@ _OUTPUT_KIND = PrivateName(module="vllm.sampling_params", path="RequestOutputKin
 NAMES = (
     *(_MAIN, _ERROR_RESPONSE, _ERROR_INFO, _AUTHENTICATION, _VERIFY_TOKEN, _CREATE, _BASE_REQUEST_ID),
     *(_MAKE_PARSER, _TEMPLATE_KWARGS, _RENDER_CHAT, _CHAT_REQUEST, _CHAT_RESPONSE),
-    *(_GENERATE, _STREAMING_INPUT, _TOKENS_INPUT, _OUTPUT_KIND),
+    *(_MODEL_NAME, _GENERATE, _STREAMING_INPUT, _TOKENS_INPUT, _OUTPUT_KIND),
 )
 
 
@@ -165,6 +168,11 @@ def key_check(api_keys: list[str] | None) -> Callable[[Any], bool]:
     if not keys:
         return lambda headers: True
     return _AUTHENTICATION.resolve()(app=None, tokens=keys).verify_token
+
+
+def model_name(handler: Any, request: Any) -> str:
+    """Return the model's name as it stands in responses to a request without an adapter."""
+    return request.model or handler.models.model_name()
 
 
 def response_id_of(handler: Any, request: Any, raw_request: Any) -> str:

@@ -18,8 +18,9 @@ from precall.wire import OPTIONS_FIELD, ExecutedTurn
 class Shown:
     """The executed turns of one response, as they come. `resident` None: it is an ordinary request."""
 
-    def __init__(self, response_id: str) -> None:
+    def __init__(self, response_id: str, model_name: str) -> None:
         self.response_id = response_id
+        self.model_name = model_name
         self.resident: ResidentRequest | None = None
         self.turns: asyncio.Queue[ExecutedTurn] = asyncio.Queue()
 
@@ -55,11 +56,11 @@ async def shown_stream(stream: AsyncGenerator[str, None], shown: Shown) -> Async
         while True:
             await asyncio.wait((upcoming, executed), return_when=asyncio.FIRST_COMPLETED)
             if executed.done():
-                yield _event(shown.response_id, created, [executed.result(), *shown.take()], shown.resident)
+                yield _event(shown, created, [executed.result(), *shown.take()])
                 executed = asyncio.ensure_future(shown.turns.get())
                 continue
             if turns := shown.take():
-                yield _event(shown.response_id, created, turns, shown.resident)
+                yield _event(shown, created, turns)
             try:
                 event = upcoming.result()
             except StopAsyncIteration:
@@ -73,12 +74,12 @@ async def shown_stream(stream: AsyncGenerator[str, None], shown: Shown) -> Async
         await stream.aclose()
 
 
-def _event(response_id: str, created: int, turns: list[ExecutedTurn], resident: ResidentRequest) -> str:
+def _event(shown: Shown, created: int, turns: list[ExecutedTurn]) -> str:
     chunk = {
-        "id": response_id,
+        "id": shown.response_id,
         "object": "chat.completion.chunk",
         "created": created,
-        "model": resident.request.model or "",
+        "model": shown.model_name,
         "choices": [],
         OPTIONS_FIELD: _field(turns),
     }

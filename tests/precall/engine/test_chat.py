@@ -80,7 +80,7 @@ async def opened():
     class RawRequest:
         headers = {"X-Request-Id": "1", "X-Precall-Secret": SECRET}  # noqa: RUF012
 
-    answer = await world.handler.create_chat_completion(chat_request(stream=True), RawRequest())
+    answer = await world.handler.create_chat_completion(chat_request(model="m", stream=True), RawRequest())
     assert world.cache.num_live == 1
     return world, answer
 
