@@ -50,6 +50,7 @@ class ResidentRequest:
             reservation = self.admission.admit(len(call.prompt["prompt_token_ids"]) + call.params.max_tokens)
             self.why_ordinary = None if reservation else "the room for resident sequences is taken"
         if reservation is None:
+            logger.debug("%s runs as an ordinary request: %s.", call.request_id, self.why_ordinary)
             stream = call.ordinary(call.prompt, self._with_xargs(call.params))
         else:
             stream = self._resident(call, reservation)

@@ -38,6 +38,7 @@ def why_request_is_ordinary(request: Any) -> str | None:
         "it continues or echoes a message": bool(
             request.echo or request.continue_final_message or not request.add_generation_prompt
         ),
+        "it asks for its prompt as text": bool(request.return_prompt_text),
         "it truncates its prompt": request.truncate_prompt_tokens is not None,
         "it has transfer parameters": bool(request.kv_transfer_params or request.ec_transfer_params),
         "it hides its reasoning": request.include_reasoning is False,

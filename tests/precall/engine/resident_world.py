@@ -21,7 +21,7 @@ from vllm.utils.argparse_utils import FlexibleArgumentParser
 from vllm.v1.engine.input_processor import InputProcessor
 
 from precall.engine import serve
-from precall.wire import SECRET_HEADER, ExecutedTurn
+from precall.wire import SECRET_HEADER
 
 SECRET = "a secret of the first caller"
 TOOLS = [
@@ -245,6 +245,3 @@ def executed_turn(calls: list[tuple[str, dict[str, Any], str]], content: str | N
     asked = [{"type": "function", "function": {"name": n, "arguments": json.dumps(a)}} for n, a, _ in calls]
     assistant = {"role": "assistant", "content": content, "tool_calls": asked}
     return [assistant, *({"role": "tool", "content": text} for _, _, text in calls)]
-
-
-__all__ = ["SECRET", "TOOLS", "ExecutedTurn", "Reply", "ResidentWorld", "call_text", "executed_turn", "resident_world"]

@@ -36,6 +36,7 @@ ORDINARY = {
     "prompt logprobs": {"prompt_logprobs": 1},
     "echo": {"echo": True},
     "no generation prompt": {"add_generation_prompt": False},
+    "prompt text": {"return_prompt_text": True},
     "truncation": {"truncate_prompt_tokens": 5},
     "no reasoning": {"include_reasoning": False},
     "transfer": {"kv_transfer_params": {"a": 1}},
