@@ -103,3 +103,30 @@ async def test_every_request_ends_and_nothing_is_left(small_server):
         alone = await run_agent(client, root, tokenizer, 1000, random.Random(3))
         assert alone >= 0
         await run_bystander(client, root, 99)
+
+
+async def test_results_around_the_models_length_leave_the_engine_alive(small_server):
+    """A chunk past max_model_len kills a stock engine."""
+    root = small_server.base_url.removesuffix("/v1")
+    tokenizer = Tokenizer.from_file(f"{small_server.settings.model}/tokenizer.json")
+    turn = turn_tokens(tokenizer, 0, 0)
+    num_free = 512 - len(turn) - 175  # prompt and template have about 175 tokens
+    around = num_free * 100 // len(tokenizer.encode(" y" * 100, add_special_tokens=False).ids)
+    lengths, num_spliced = set(), 0
+    async with httpx.AsyncClient(timeout=60) as client:
+        for num_words in [0, *range(around - 15, around + 15), 1000]:
+            entry = {"name": "f", "params": {"x": 0}, "output": " y" * num_words}
+            headers = {"X-Request-Id": f"long-{num_words}", "X-Precall-Secret": "the secret of the long one"}
+            posted = await client.post(
+                f"{root}/cache-tool-output/chatcmpl-long-{num_words}", json=[entry], headers=headers
+            )
+            assert posted.json() == {"cached": 1}, posted.text
+            xargs = [{"replay_token_ids": turn}, {"replay_token_ids": []}]
+            body = {"model": "m", "messages": [{"role": "user", "content": "go"}], "tools": TOOLS, "max_tokens": 30}
+            body |= {"precall": {"turn_xargs": xargs}, "return_token_ids": True}
+            reply = (await client.post(f"{root}/v1/chat/completions", json=body, headers=headers)).json()
+            num_spliced += len(reply.get("precall", {}).get("executed_turns", []))
+            lengths.add(reply["usage"]["total_tokens"])
+        assert 1 < num_spliced < 31
+        assert 480 < max(lengths) <= 512
+        await run_bystander(client, root, 1)
