@@ -59,15 +59,22 @@ def parse_arguments(call: ToolCall) -> dict[str, Any]:
     """
     text = call.arguments.strip() or "{}"
     try:
-        arguments = json.loads(
-            text, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant, parse_float=_finite_float
-        )
+        arguments = parse_strict_json(text)
     except (ValueError, RecursionError) as error:
         raise MalformedCallError(f"The arguments of {call.name} are not valid JSON: {error}.") from error
     if not isinstance(arguments, dict):
         kind = type(arguments).__name__
         raise MalformedCallError(f"The arguments of {call.name} are a JSON {kind}; they must be an object.")
     return arguments
+
+
+def parse_strict_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises ValueError where Python's own parser is lenient: a key named twice, NaN, infinities, a number out of range;
+    and RecursionError when it is nested too deep.
+    """
+    return json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant, parse_float=_finite_float)
 
 
 def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

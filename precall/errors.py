@@ -3,6 +3,7 @@
 PrecallError
 ├── ConfigError (ValueError)         a setting that a user can correct
 ├── MalformedCallError (ValueError)  a tool call whose arguments are not one JSON object
+├── ToolCacheError (ValueError)      a request to the tool cache that the engine side refuses
 └── BackendError (RuntimeError)      a model endpoint that failed; it ends the trajectory
 """
 
@@ -17,6 +18,14 @@ class ConfigError(PrecallError, ValueError):
 
 class MalformedCallError(PrecallError, ValueError):
     """A model wrote a tool call whose arguments are not one JSON object."""
+
+
+class ToolCacheError(PrecallError, ValueError):
+    """The engine side refuses a request; `status` is the HTTP status of its answer (table in docs/tool-cache.md)."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class BackendError(PrecallError, RuntimeError):

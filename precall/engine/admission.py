@@ -1,0 +1,75 @@
+"""Which sequences may be resident: those whose worst case fits below a cap, and no other.
+
+Stock streaming sessions deadlock when paused ones hold the KV cache and each needs one block more. Here a session
+reserves, before each turn, the blocks of the longest that turn can become; what cannot be reserved is not resident. The
+reservations together leave room for one longest request, so bystanders always move, and with them the sessions.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from precall.errors import ConfigError
+
+
+@dataclass(slots=True)
+class Admission:
+    """The blocks and seats that resident sequences may take together. `num_blocks` are those of the whole KV cache."""
+
+    num_blocks: int
+    block_size: int
+    max_model_len: int
+    max_num_seqs: int
+    num_reserved: int = 0
+    num_sessions: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_blocks < 1 or self.block_size < 1:
+            what = f"the KV cache has {self.num_blocks} blocks of {self.block_size} tokens"
+            raise ConfigError(f"{what}; admission needs at least 1 of each.")
+
+    @property
+    def num_admissible(self) -> int:
+        """Blocks under the cap: all but vLLM's null block and those of one longest request."""
+        return max(0, self.num_blocks - 1 - self._blocks(self.max_model_len))
+
+    def admit(self, num_tokens: int) -> "Reservation | None":
+        """Reserve room for a sequence that may grow to `num_tokens`; None when there is none.
+
+        One seat of max_num_seqs stays free, since a session that awaits a result occupies its seat.
+        """
+        if self.num_sessions + 1 >= self.max_num_seqs:
+            return None
+        reservation = Reservation(self)
+        if not reservation.grow(num_tokens):
+            return None
+        self.num_sessions += 1
+        return reservation
+
+    def _blocks(self, num_tokens: int) -> int:
+        return -(-min(num_tokens, self.max_model_len) // self.block_size)
+
+
+class Reservation:
+    """The room of one session; a context manager that gives it back."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._num_blocks = 0
+
+    def grow(self, num_tokens: int) -> bool:
+        """Reserve room for `num_tokens` in all; False, and nothing changed, when there is none."""
+        num_more = max(0, self._admission._blocks(num_tokens) - self._num_blocks)
+        if self._admission.num_reserved + num_more > self._admission.num_admissible:
+            return False
+        self._admission.num_reserved += num_more
+        self._num_blocks += num_more
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._admission.num_reserved -= self._num_blocks
+        self._admission.num_sessions -= 1
+        self._num_blocks = 0
+        assert self._admission.num_reserved >= 0 and self._admission.num_sessions >= 0, "given back what was reserved"
