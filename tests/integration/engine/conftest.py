@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from harness import build
 from harness.backends.vllm_server import VllmServer
@@ -18,7 +19,7 @@ def context_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("contexts") / "contexts.jsonl"
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory, context_file: Path) -> AsyncIterator[VllmServer]:
     folder = tmp_path_factory.mktemp("model")
     model = make_reacting_model(Path(build.model_path(config_of().model)), folder / "reacting")

@@ -6,6 +6,7 @@ import random
 
 import httpx
 import pytest
+import pytest_asyncio
 from tokenizers import Tokenizer
 
 from harness import build
@@ -20,7 +21,7 @@ NUM_AGENTS = 32
 NUM_TURNS = 4
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def small_server(tmp_path_factory):
     """A server whose KV cache holds 12 blocks of 128 tokens, where a longest request takes 4."""
     settings = VllmServerSettings(
