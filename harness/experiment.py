@@ -33,7 +33,6 @@ from precall.events import now_s
 
 def check_before_start(cells: Sequence[Cell]) -> None:
     """Raise ConfigError for anything a user got wrong. Starts no server."""
-    check_space(Path(cells[0].config.output))
     for cell in {cell.setting_id: cell for cell in cells}.values():
         config = cell.config
         tasks = build.tasks_of(config, f"block {cell.block}")
@@ -47,6 +46,7 @@ def check_before_start(cells: Sequence[Cell]) -> None:
             build.draft_servers(draft_calibration(config).config)
         if config.backend.target_port is not None:
             check_port("target", config.backend.target_port)
+    check_space(Path(cells[0].config.output))  # last: it makes the folder
 
 
 def _servers_of(config: Config) -> list[build.ServerSettings]:
