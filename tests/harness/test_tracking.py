@@ -126,3 +126,4 @@ def test_tracking_switched_off_takes_everything_and_keeps_nothing() -> None:
     tracker = NoTracker()
     tracker.log({"a": 1})
     tracker.finish(0)
+    assert vars(tracker) == {}

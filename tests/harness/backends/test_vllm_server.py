@@ -149,4 +149,8 @@ async def test_the_engine_core_and_the_api_process_end_up_on_their_cores(tmp_pat
 
 
 def test_binding_a_process_that_has_gone_does_nothing():
-    bind(2**22 + 1, (0,))
+    gone = 2**22 + 1
+    before = os.sched_getaffinity(0)
+    bind(gone, (min(before),))
+    assert os.sched_getaffinity(0) == before
+    assert not Path(f"/proc/{gone}").exists()

@@ -138,4 +138,6 @@ def test_fewer_tokens_than_recorded_are_refused_before_the_engine_cuts_the_turn(
 
 @pytest.mark.parametrize("extra_args", [None, {}, {PARAMETER: None}, {PARAMETER: []}, {PARAMETER: [0, 1]}])
 def test_a_good_parameter_and_none_at_all_pass(extra_args: dict[str, Any] | None) -> None:
-    ReplayLogitsProcessor.validate_params(SamplingParams(max_tokens=2, extra_args=extra_args))
+    params = SamplingParams(max_tokens=2, extra_args=extra_args)
+    ReplayLogitsProcessor.validate_params(params)
+    assert params.extra_args == extra_args, "checking changes nothing"
