@@ -38,8 +38,6 @@ class ReplayLogitsProcessor(LogitsProcessor):
             )
 
     def __init__(self, vllm_config: "VllmConfig", device: torch.device, is_pin_memory: bool) -> None:
-        self._vocab_size = vllm_config.model_config.get_vocab_size()
-        self._device = device
         # row -> (recorded tokens, the engine's live list of tokens generated so far, of which only the length counts)
         self._rows: dict[int, tuple[list[int], list[int]]] = {}
 
@@ -69,13 +67,21 @@ class ReplayLogitsProcessor(LogitsProcessor):
         tokens: list[int] = []
         for row, (token_ids, output_token_ids) in self._rows.items():
             position = len(output_token_ids)
-            # One outside the vocabulary is not forced: raising here would end the engine for everybody, and whoever
-            # replays compares the tokens anyway.
-            if position < len(token_ids) and token_ids[position] < self._vocab_size:
+            if position < len(token_ids):
                 rows.append(row)
                 tokens.append(token_ids[position])
-        if rows:
-            row_index = torch.tensor(rows, device=self._device)
-            logits[row_index] = float("-inf")
-            logits[row_index, torch.tensor(tokens, device=self._device)] = 0.0
+        force_rows(logits, rows, tokens)
         return logits
+
+
+def force_rows(logits: torch.Tensor, rows: list[int], tokens: list[int]) -> None:
+    """Give each row ([rows, vocabulary]) its token as the only one with a finite logit.
+
+    A token outside the vocabulary is not forced: raising here would end the engine for everybody, and whoever replays
+    compares the tokens anyway.
+    """
+    known = [(row, token) for row, token in zip(rows, tokens, strict=True) if token < logits.shape[-1]]
+    if known:
+        row_index, token_index = torch.tensor(known, device=logits.device).unbind(1)
+        logits[row_index] = float("-inf")
+        logits[row_index, token_index] = 0.0

@@ -13,12 +13,16 @@ from precall.errors import ConfigError
 
 @dataclass(slots=True)
 class Admission:
-    """The blocks and seats that resident sequences may take together. `num_blocks` are those of the whole KV cache."""
+    """The blocks and seats that resident sequences may take together. `num_blocks` are those of the whole KV cache.
+
+    A step may draft `num_draft_tokens` beyond the end of a sequence, and they take blocks until they are verified.
+    """
 
     num_blocks: int
     block_size: int
     max_model_len: int
     max_num_seqs: int
+    num_draft_tokens: int = 0
     num_reserved: int = 0
     num_sessions: int = 0
 
@@ -46,7 +50,7 @@ class Admission:
         return reservation
 
     def _blocks(self, num_tokens: int) -> int:
-        return -(-min(num_tokens, self.max_model_len) // self.block_size)
+        return -(-min(num_tokens + self.num_draft_tokens, self.max_model_len) // self.block_size)
 
 
 class Reservation:

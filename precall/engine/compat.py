@@ -5,6 +5,7 @@ parameters are compared before the server takes a request, and no other module o
 """
 
 import inspect
+import json
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -133,6 +134,72 @@ def check_processes(engine_client: Any, state: Any) -> None:
         raise ConfigError("The server has no chat handler; precall's engine side needs a model that answers chats.")
 
 
+PROPOSER = "precall.engine.proposer.ToolProposer"
+PROPOSER_EXTENSION = "precall.engine.proposer.ToolProposerExtension"
+
+
+def has_tool_proposer(vllm_config: Any) -> bool:
+    """Return whether the workers have precall's extension. Raises ConfigError for the proposer without it."""
+    has_extension = vllm_config.parallel_config.worker_extension_cls == PROPOSER_EXTENSION
+    speculative = vllm_config.speculative_config
+    if speculative is not None and speculative.model == PROPOSER and not has_extension:
+        raise ConfigError(f"The proposer {PROPOSER} needs --worker-extension-cls {PROPOSER_EXTENSION}; add it.")
+    return has_extension
+
+
+def lift_draft_limit(runner: Any, num_draft_tokens: int) -> None:
+    """Have a worker's model runner ask the proposer for drafts at any length of a sequence.
+
+    Where a sequence of the batch comes near max_model_len, vLLM drafts token 0 for every row in the proposer's stead,
+    and does so with CUDA streams that a proposer without a model has not set up. Ours keeps the limit itself.
+    """
+    for name in ("effective_drafter_max_model_len", "max_model_len", "input_batch"):
+        if not hasattr(runner, name):
+            raise ConfigError(f"The model runner has no {name}; precall's proposer needs GPUModelRunner of {VERSION}.")
+    runner.effective_drafter_max_model_len = runner.max_model_len + num_draft_tokens
+
+
+def repair_sampling() -> None:
+    """Have vLLM's CPU build verify drafts under the temperature, top-k and top-p of their requests.
+
+    Its kernel for `expand_batch_to_tokens` writes into a copy of the output unless that holds int64, so temperatures
+    are whatever was in memory (docs/upstream). A build that passes the trial is left alone.
+    """
+    import torch
+
+    name = "expand_batch_to_tokens"
+    module = import_module("vllm.v1.sample.rejection_sampler")
+    values, ends = torch.tensor([0.625, 3.5]), torch.tensor([1, 3], dtype=torch.int32)
+    if not hasattr(module, name):
+        raise ConfigError(f"vllm.v1.sample.rejection_sampler has no {name}; precall's proposer needs vLLM {VERSION}.")
+    if _is_cpu() and getattr(module, name)(values, ends, 3).tolist() != [0.625, 3.5, 3.5]:
+        setattr(module, name, _expand)
+
+
+def _is_cpu() -> bool:
+    from vllm.platforms import current_platform
+
+    return current_platform.is_cpu()
+
+
+def _expand(x: Any, cu_num_tokens: Any, num_tokens: int, replace_from: int = 0, replace_to: int = 0) -> Any:
+    """Repeat `x` ([requests]) for each request's tokens; `cu_num_tokens` ([requests]) is where each one's end."""
+    counts = cu_num_tokens.diff(prepend=cu_num_tokens.new_zeros(1))
+    expanded = x.repeat_interleave(counts.long())
+    assert len(expanded) == num_tokens, f"{num_tokens} tokens are expected, there are {len(expanded)}"
+    return expanded.masked_fill(expanded == replace_from, replace_to)
+
+
+def request_of_row(runner: Any, row: int) -> tuple[str, int]:
+    """Return the engine's id of the request in a row of the batch, and where its current turn begins."""
+    return runner.input_batch.req_ids[row], int(runner.input_batch.num_prompt_tokens[row])
+
+
+def response_id_of_engine(request_id: str) -> str:
+    """Return the response id in an engine's request id, which has a hyphen and eight hexadecimal digits behind it."""
+    return request_id[:-9]
+
+
 def run_api_server() -> None:
     """Run vLLM's API server with the arguments of the command line, as its own module does."""
     _MAIN.resolve()()
@@ -195,6 +262,14 @@ async def render_prompt(handler: Any, request: Any, messages: list[dict[str, Any
     if "prompt" not in prompt:
         raise ConfigError("The renderer returns no text; splicing needs the text of a rendered chat.")
     return prompt["prompt"]
+
+
+async def render_call(handler: Any, name: str, arguments: dict[str, Any]) -> str:
+    """Return the text of a conversation that ends in this call, as the chat handler would render it."""
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    call = {"id": "call_1", "type": "function", "function": function}
+    messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y", "tool_calls": [call]}]
+    return await render_prompt(handler, sample_request(), messages, False)
 
 
 def sample_request() -> Any:

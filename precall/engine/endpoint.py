@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse
 
 from precall.engine import chat, compat
+from precall.engine.drafting import Drafting
 from precall.engine.owners import owner_of
 from precall.engine.residency import Residency
 from precall.engine.settings import EngineSettings
@@ -43,9 +44,13 @@ class PrecallEndpoint:
     async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
         compat.check_processes(engine_client, state)
         settings = EngineSettings.from_additional_config(args.additional_config)
-        cache = ToolCache(settings, self._clock)
         handler = state.openai_serving_chat
-        residency = await Residency.start(handler, engine_client.vllm_config, args.tool_call_parser, settings)
+        drafting = await Drafting.start(handler, engine_client)
+        cache = ToolCache(settings, self._clock, drafting)
+        num_draft_tokens = drafting.num_draft_tokens if drafting else 0
+        residency = await Residency.start(
+            handler, engine_client.vllm_config, args.tool_call_parser, settings, num_draft_tokens
+        )
         chat.install(handler, cache, settings.single_user, residency.make)
         setattr(
             state,

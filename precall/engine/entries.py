@@ -74,6 +74,10 @@ class EntryTable:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def calls_with_output(self) -> list[ToolCall]:
+        """Return the calls that have an output, the latest last."""
+        return [entry.call for entry in self._entries.values() if entry.text is not None]
+
     def growth(self, entries: Mapping[CallKey, Entry]) -> tuple[int, int]:
         """Return how many entries and bytes more the table would hold after `put`."""
         added = self._effective(entries)

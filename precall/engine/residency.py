@@ -30,23 +30,26 @@ class Residency:
 
     @classmethod
     async def start(
-        cls, handler: Any, vllm_config: Any, tool_parser: str | None, settings: EngineSettings
+        cls, handler: Any, vllm_config: Any, tool_parser: str | None, settings: EngineSettings, num_draft_tokens: int
     ) -> "Residency":
-        """Return the residency of a server, after a trial of its chat template."""
-        why_off = (
-            why_server_is_ordinary(handler, vllm_config, tool_parser) if settings.residency else "it is switched off"
-        )
+        """Return the residency of a server, after a trial of its chat template.
+
+        `num_draft_tokens` is how many tokens precall's proposer drafts at most in a step, 0 where it is not loaded.
+        """
+        why_off = "it is switched off"
+        if settings.residency:
+            why_off = why_server_is_ordinary(handler, vllm_config, tool_parser, num_draft_tokens > 0)
         residency = cls(settings, why_off)
         if why_off is None:
             try:
-                await residency._prepare(handler, vllm_config)
+                await residency._prepare(handler, vllm_config, num_draft_tokens)
             except ConfigError as error:
                 residency.why_off = str(error)
         if residency.why_off is not None:
             logger.warning("precall: no request will be resident: %s.", residency.why_off.rstrip("."))
         return residency
 
-    async def _prepare(self, handler: Any, vllm_config: Any) -> None:
+    async def _prepare(self, handler: Any, vllm_config: Any, num_draft_tokens: int) -> None:
         template = ResultTemplate(handler.renderer.tokenizer, functools.partial(compat.render_prompt, handler))
         await template.check(compat.sample_request())
         self._splicer = Splicer(handler, template, self._settings)
@@ -55,6 +58,7 @@ class Residency:
             block_size=vllm_config.cache_config.block_size,
             max_model_len=vllm_config.model_config.max_model_len,
             max_num_seqs=vllm_config.scheduler_config.max_num_seqs,
+            num_draft_tokens=num_draft_tokens,
         )
 
     def make(

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from precall.calls import CallKey, ToolCall
 from precall.engine.entries import Entry, EntryTable, Lookup, Schemas, Tally, entry_of
@@ -20,6 +21,16 @@ from precall.wire import RESPONSE_ID_PREFIX, ToolOutput
 
 Owner = bytes | None
 """The digest of the secret that a response is bound to; None for the paper's plain form, on a single-user server."""
+
+
+class Listener(Protocol):
+    """Whom the tool cache tells what it holds for live responses."""
+
+    def cached(self, response_id: str, calls: Sequence[ToolCall]) -> None:
+        """Outputs of these calls have been cached, the latest last."""
+
+    def closed(self, response_id: str) -> None:
+        """The response has ended."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -55,9 +66,12 @@ class _EarlyPost:
 class ToolCache:
     """Everything the engine side holds for its clients. `clock` gives seconds and never goes back."""
 
-    def __init__(self, settings: EngineSettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: EngineSettings, clock: Callable[[], float] = time.monotonic, listener: Listener | None = None
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._listener = listener
         self._live: dict[str, LiveResponse] = {}
         self._early: OrderedDict[tuple[str, Owner], _EarlyPost] = OrderedDict()  # the first to expire first
         self._finished: OrderedDict[str, Owner] = OrderedDict()
@@ -92,6 +106,7 @@ class ToolCache:
             early.clear()
         self._finished.pop(response_id, None)
         self._live[response_id] = response
+        self._tell(response_id, table.calls_with_output())
         return response
 
     def close(self, response: LiveResponse) -> None:
@@ -101,6 +116,8 @@ class ToolCache:
         del self._live[response.response_id]
         response.table.clear()
         response.has_new_entries.set()
+        if self._listener is not None:
+            self._listener.closed(response.response_id)
         self._finished[response.response_id] = response.owner
         while len(self._finished) > self._settings.num_remembered:
             self._finished.popitem(last=False)
@@ -147,6 +164,11 @@ class ToolCache:
             _check_room("max_total_bytes", self._tally.num_bytes + num_new_bytes, self._settings.max_total_bytes)
         response.table.put(entries)
         response.has_new_entries.set()
+        self._tell(response.response_id, [entry.call for entry in entries.values() if entry.text is not None])
+
+    def _tell(self, response_id: str, calls: Sequence[ToolCall]) -> None:
+        if self._listener is not None and calls:
+            self._listener.cached(response_id, calls)
 
     def _put_early(self, response_id: str, owner: Owner, entries: dict[CallKey, Entry]) -> None:
         self._expire_early()

@@ -6,13 +6,13 @@ FAMILIES = ("hermes",)
 """Tool-call parsers whose models have been tested with residency."""
 
 
-def why_server_is_ordinary(handler: Any, vllm_config: Any, tool_parser: str | None) -> str | None:
-    """Return why no request of this server can be resident, or None."""
+def why_server_is_ordinary(handler: Any, vllm_config: Any, tool_parser: str | None, is_drafting: bool) -> str | None:
+    """Return why no request of this server can be resident, or None. `is_drafting`: precall's proposer is loaded."""
     model, parallel = vllm_config.model_config, vllm_config.parallel_config
     reasons = {
         f"the tool-call parser is {tool_parser!r}, tested are {', '.join(FAMILIES)}": tool_parser not in FAMILIES,
         "automatic tool choice is off": not handler.enable_auto_tools,
-        "speculative decoding is on": vllm_config.speculative_config is not None,
+        "another kind of speculative decoding is on": vllm_config.speculative_config is not None and not is_drafting,
         "a KV connector is in use": vllm_config.kv_transfer_config is not None,
         "the model is not a plain decoder with full attention": bool(
             model.is_hybrid or model.is_encoder_decoder or model.is_multimodal_model or model.get_sliding_window()

@@ -117,6 +117,11 @@ async def metric(client: httpx.AsyncClient, root: str, name: str) -> float:
 
 
 async def test_resident_sequences_are_token_identical_to_separate_requests(server, context_file: Path):
+    await check_token_identity(server, context_file)
+
+
+async def check_token_identity(server, context_file: Path) -> None:
+    """Run all sequences at once and compare what was generated, and what the worker held, with separate requests."""
     root = server.base_url.removesuffix("/v1")
     tokenizer = Tokenizer.from_file(str(Path(server.settings.model) / "tokenizer.json"))
     sequences = [make_sequence(index, tokenizer) for index in range(NUM_SEQUENCES)]

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,8 +20,10 @@ from vllm.renderers import renderer_from_config
 from vllm.sampling_params import RequestOutputKind
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 from vllm.v1.engine.input_processor import InputProcessor
+from vllm.v1.spec_decode.custom_class_proposer import create_custom_proposer
 
 from precall.engine import serve
+from precall.engine.proposer import ToolProposerExtension
 from precall.wire import SECRET_HEADER
 
 SECRET = "a secret of the first caller"
@@ -48,6 +51,19 @@ class Generation:
     is_closed: bool = False
 
 
+def scripted_worker(vllm_config: Any) -> ToolProposerExtension:
+    """A worker with our extension, and with our proposer where the configuration names one."""
+    speculative = vllm_config.speculative_config
+    worker = ToolProposerExtension()
+    worker.model_runner = SimpleNamespace(
+        drafter=None if speculative is None else create_custom_proposer(vllm_config),
+        max_model_len=vllm_config.model_config.max_model_len,
+        effective_drafter_max_model_len=vllm_config.model_config.max_model_len,
+        input_batch=SimpleNamespace(req_ids=[], num_prompt_tokens=[]),
+    )
+    return worker
+
+
 class ScriptedEngine:
     """Stands for AsyncLLM: turn i that it is asked for generates `turns[i]` (text), then the end of the turn.
 
@@ -67,6 +83,11 @@ class ScriptedEngine:
         self.num_turns = 0
         self.generations: list[Generation] = []
         self.has_turn_ended = asyncio.Event()
+        self.worker = scripted_worker(vllm_config)
+
+    async def collective_rpc(self, method, args=()):
+        """Ask the worker as vLLM does, over a wire that knows nothing but JSON's types."""
+        return [getattr(self.worker, method)(*json.loads(json.dumps(args)))]
 
     def check_admission(self, n: int = 1, request_id: str | None = None) -> None:
         pass

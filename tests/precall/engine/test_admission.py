@@ -65,3 +65,11 @@ def test_sessions_that_reserve_can_always_all_go_on():
             sessions.pop(draw.randrange(len(sessions))).__exit__()
         assert room.num_reserved == sum(session._num_blocks for session in sessions) <= 40 - 1 - 8
         assert room.num_sessions == len(sessions)
+
+
+def test_what_a_step_may_draft_beyond_the_end_is_reserved_too():
+    drafting = Admission(num_blocks=17, block_size=16, max_model_len=128, max_num_seqs=8, num_draft_tokens=32)
+    assert drafting.admit(16) is not None
+    assert drafting.num_reserved == 3, "16 tokens and 32 drafted ones take three blocks of 16"
+    assert drafting.admit(128) is None, "five are left, a longest sequence takes eight, drafts within it"
+    assert drafting.admit(48) is not None

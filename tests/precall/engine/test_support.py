@@ -92,8 +92,13 @@ def config(**changes):
     ],
 )
 def test_servers_that_cannot_be_resident(changes, parser, why):
-    found = why_server_is_ordinary(SimpleNamespace(enable_auto_tools=True), config(**changes), parser)
+    found = why_server_is_ordinary(SimpleNamespace(enable_auto_tools=True), config(**changes), parser, False)
     assert (found is None) if why is None else (why in found)
+
+
+def test_a_server_whose_speculative_decoding_is_our_own_can_be_resident():
+    with_proposer = config(speculative_config=object())
+    assert why_server_is_ordinary(SimpleNamespace(enable_auto_tools=True), with_proposer, "hermes", True) is None
 
 
 def test_inputs_that_cannot_be_resident():

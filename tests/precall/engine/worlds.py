@@ -115,8 +115,9 @@ class World:
 
 def engine_client(num_processes: int = 1, num_replicas: int = 1) -> Any:
     """A stand-in for AsyncLLM with what the plugin reads at its start."""
-    parallel = SimpleNamespace(data_parallel_size=num_replicas)
-    return SimpleNamespace(_client_count=num_processes, vllm_config=SimpleNamespace(parallel_config=parallel))
+    parallel = SimpleNamespace(data_parallel_size=num_replicas, worker_extension_cls="")
+    vllm_config = SimpleNamespace(parallel_config=parallel, speculative_config=None)
+    return SimpleNamespace(_client_count=num_processes, vllm_config=vllm_config)
 
 
 def chat_request(**body: Any) -> ChatCompletionRequest:

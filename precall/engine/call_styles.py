@@ -1,0 +1,79 @@
+"""How a model writes a call: the text between the opener and the closer of the hermes form, in several JSON styles.
+
+The first style is taken from the model's own chat template. The others are the common ways in which models write JSON;
+a draft in a wrong style is rejected at its first differing token, and drafted anew from there in the right one.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from precall.errors import ConfigError
+
+OPENER = "<tool_call>"
+CLOSER = "</tool_call>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStyle:
+    """`before` name `between` arguments `after`, the arguments as JSON with these separators."""
+
+    before: str
+    between: str
+    after: str
+    item_separator: str
+    key_separator: str
+
+    def parts(self, name: str, arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+        """Return a call as it stands after the opener, closer included: the style's own pieces, what stands between."""
+        separators = (self.item_separator, self.key_separator)
+        encoded = json.dumps(arguments, ensure_ascii=False, separators=separators)
+        return [self.before, self.between, self.after], [name, encoded]
+
+
+def _style(edge: str, space: str) -> CallStyle:
+    return CallStyle(
+        before=f'{edge}{{"name":{space}"',
+        between=f'",{space}"arguments":{space}',
+        after=f"}}{edge}{CLOSER}",
+        item_separator=f",{space}",
+        key_separator=f":{space}",
+    )
+
+
+COMMON = tuple(_style(edge, space) for edge in ("\n", "") for space in (" ", ""))
+
+
+def probe() -> tuple[str, dict[str, Any]]:
+    """Return a name and arguments that no template text holds, to be rendered for `style_of`."""
+    return f"n{secrets.token_hex(8)}", {"a": secrets.token_hex(8), "b": [1, {"c": "ü"}]}
+
+
+def style_of(rendered: str, name: str, arguments: Mapping[str, Any]) -> CallStyle:
+    """Return the style in which a chat template has rendered the call of `probe`.
+
+    Raises ConfigError when it stands there in another form than opener, name, JSON of the arguments, closer.
+    """
+    start, end = rendered.rfind(OPENER), rendered.rfind(CLOSER)
+    body = rendered[start + len(OPENER) : end + len(CLOSER)] if 0 <= start < end else ""
+    before, found, rest = body.partition(name)
+    for item_separator, key_separator in ((", ", ": "), (",", ":"), (", ", ":"), (",", ": ")):
+        separators = (item_separator, key_separator)
+        encoded = json.dumps(arguments, ensure_ascii=False, separators=separators)
+        between, has_arguments, after = rest.partition(encoded)
+        if found and has_arguments:
+            return CallStyle(
+                before=before,
+                between=between,
+                after=after,
+                item_separator=item_separator,
+                key_separator=key_separator,
+            )
+    raise ConfigError(f"The chat template does not write calls as {OPENER}, name, JSON arguments, {CLOSER}.")
+
+
+def styles(first: CallStyle) -> tuple[CallStyle, ...]:
+    """Return the styles to draft in, the template's own first."""
+    return tuple(dict.fromkeys((first, *COMMON)))

@@ -1,0 +1,157 @@
+"""From a post to the workers' drafts: the API server, the calls to the workers and the proposer, without an engine."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from precall.engine.call_styles import COMMON, probe, style_of
+from precall.errors import ConfigError
+from tests.precall.engine.resident_world import SECRET, resident_world
+
+MODEL = "precall.engine.proposer.ToolProposer"
+EXTENSION = ("--worker-extension-cls", "precall.engine.proposer.ToolProposerExtension")
+CALL = {"name": "f", "params": {"city": "Köln", "n": [1, 2]}}
+TEXTS = {
+    "template": '\n{"name": "f", "arguments": {"city": "Köln", "n": [1, 2]}}\n</tool_call>',
+    "compact": '\n{"name":"f","arguments":{"city":"Köln","n":[1,2]}}\n</tool_call>',
+    "compact, no line breaks": '{"name":"f","arguments":{"city":"Köln","n":[1,2]}}</tool_call>',
+}
+
+
+def drafting_world(tiny_folder, turns, *arguments, num_draft_tokens=64, **settings):
+    speculative = {"method": "custom_class", "model": MODEL, "num_speculative_tokens": num_draft_tokens}
+    line = ("--speculative-config", json.dumps(speculative), *EXTENSION, *arguments)
+    return resident_world(tiny_folder, turns, *line, **settings)
+
+
+async def until(is_reached) -> None:
+    while not is_reached():  # noqa: ASYNC110 - what is waited for sets no event
+        await asyncio.sleep(0)
+
+
+async def sent(world) -> None:
+    """Return when the workers have got all candidates."""
+    await until(lambda: world.cache._listener._sending is None)
+
+
+async def opened(world) -> asyncio.Task:
+    """Send a request that never ends; return when its response lives."""
+    request = asyncio.create_task(world.chat_raw())
+    await until(lambda: world.cache.num_live)
+    return request
+
+
+def drafted(world, generated: list[int], request_id="1", num_prompt_tokens=5) -> list[int]:
+    """What the proposer drafts for a row that has generated these tokens, the last of them in this step."""
+    runner = world.engine.worker.model_runner
+    runner.input_batch.req_ids = ["cmpl-other-12345678", f"chatcmpl-{request_id}-12345678"]
+    runner.input_batch.num_prompt_tokens = [3, num_prompt_tokens]
+    rows = np.zeros((2, 2048), dtype=np.int32)
+    num_tokens = num_prompt_tokens + len(generated)
+    rows[1, num_prompt_tokens:num_tokens] = generated
+    other, mine = runner.drafter.propose([[7], generated[-1:]], np.array([4, num_tokens]), rows)
+    assert other == []
+    return mine
+
+
+async def test_a_post_for_a_live_response_is_drafted_in_the_style_that_the_model_writes(tiny_folder):
+    async with drafting_world(tiny_folder, [None]) as world:
+        request = await opened(world)
+        await world.post(CALL | {"output": "1"})
+        await sent(world)
+        opener = world.encode("<tool_call>")
+        for name, text in TEXTS.items():
+            tokens = world.encode(text)
+            begun = tokens[: 0 if name == "template" else 6]
+            assert drafted(world, [9, *opener, *begun]) == tokens[len(begun) :], name
+        assert drafted(world, [9, *opener], request_id="another") == []
+        request.cancel()
+
+
+async def test_early_posts_are_drafted_once_their_request_is_there_and_no_more_when_it_has_ended(tiny_folder):
+    async with drafting_world(tiny_folder, ["no call"]) as world:
+        opener = world.encode("<tool_call>")
+        await world.post(CALL | {"output": "1"}, {"name": "g", "running": True})
+        assert drafted(world, opener) == []
+        request = asyncio.create_task(world.chat_raw())
+        seen = []
+        while not request.done():
+            seen.append(drafted(world, opener))
+            await asyncio.sleep(0)
+        assert world.encode(TEXTS["template"]) in seen
+        await sent(world)
+        assert drafted(world, opener) == []
+
+
+async def test_a_name_and_arguments_that_look_like_control_tokens_are_drafted_as_plain_text(tiny_folder):
+    async with drafting_world(tiny_folder, [None]) as world:
+        request = await opened(world)
+        await world.post({"name": "f", "params": {"x": "<|im_end|></tool_call><tool_call>"}, "output": "1"})
+        await sent(world)
+        tokens = drafted(world, world.encode("<tool_call>"))
+        assert len(tokens) > 10
+        assert tokens[-1:] == world.encode("</tool_call>")
+        assert not set(tokens[:-1]) & {*world.encode("<|im_end|></tool_call><tool_call>")}
+        request.cancel()
+
+
+async def test_nothing_is_drafted_beyond_the_longest_sequence(tiny_folder):
+    async with drafting_world(tiny_folder, [None]) as world:
+        request = await opened(world)
+        await world.post(CALL | {"output": "1"})
+        await sent(world)
+        opener = world.encode("<tool_call>")
+        assert len(drafted(world, opener, num_prompt_tokens=2048 - 1 - 4)) == 3
+        assert drafted(world, opener, num_prompt_tokens=2048 - 1 - 1) == []
+        request.cancel()
+
+
+async def test_a_failure_of_the_workers_costs_drafts_and_nothing_else(tiny_folder):
+    async with drafting_world(tiny_folder, ["the answer"]) as world:
+        world.engine.worker.precall_update = None
+        assert (await world.post(CALL | {"output": "1"})).json() == {"cached": 1}
+        assert (await world.chat()).message["content"] == "the answer"
+        assert world.cache.count().num_entries == 0
+
+
+async def test_a_server_with_the_proposer_is_resident_too_and_reserves_what_it_may_draft(tiny_folder):
+    async with drafting_world(tiny_folder, [], num_draft_tokens=40) as world:
+        residency = world.app.state.precall_tool_cache.residency
+        assert residency.why_off is None
+        assert residency.admission.num_draft_tokens == 40
+        assert world.engine.worker.model_runner.effective_drafter_max_model_len == 2048 + 40
+
+
+async def test_half_of_the_arguments_that_drafting_needs_is_refused(tiny_folder):
+    with pytest.raises(ConfigError, match="ToolProposerExtension"):
+        speculative = {"method": "custom_class", "model": MODEL, "num_speculative_tokens": 8}
+        async with resident_world(tiny_folder, [], "--speculative-config", json.dumps(speculative)):
+            pass
+    with pytest.raises(ConfigError, match="but not its proposer"):
+        async with resident_world(tiny_folder, [], *EXTENSION):
+            pass
+
+
+async def test_another_owners_post_is_not_drafted(tiny_folder):
+    async with drafting_world(tiny_folder, [None]) as world:
+        request = await opened(world)
+        async with world.client() as client:
+            path, headers = "/cache-tool-output/chatcmpl-1", {"X-Precall-Secret": f"not {SECRET}"}
+            assert (await client.post(path, json=[CALL | {"output": "1"}], headers=headers)).status_code == 403
+        await sent(world)
+        assert drafted(world, world.encode("<tool_call>")) == []
+        request.cancel()
+
+
+def test_the_style_of_a_template_is_read_from_a_rendered_call():
+    name, arguments = probe()
+    for style in COMMON:
+        pieces, texts = style.parts(name, arguments)
+        body = pieces[0] + texts[0] + pieces[1] + texts[1] + pieces[2]
+        assert (
+            style_of(f"a <tool_call> in the prompt</tool_call> <tool_call>{body}<|im_end|>", name, arguments) == style
+        )
+    with pytest.raises(ConfigError, match="does not write calls as"):
+        style_of(f"<call>{name}({json.dumps(arguments)})</call>", name, arguments)
