@@ -16,6 +16,7 @@ from vllm.entrypoints.launchers.api_server.app_state import init_app_state
 from vllm.entrypoints.launchers.app import build_app
 from vllm.entrypoints.launchers.cli_args import make_arg_parser
 from vllm.outputs import CompletionOutput, RequestOutput
+from vllm.platforms import current_platform
 from vllm.renderers import renderer_from_config
 from vllm.sampling_params import RequestOutputKind
 from vllm.utils.argparse_utils import FlexibleArgumentParser
@@ -53,6 +54,8 @@ class Generation:
 
 def scripted_worker(vllm_config: Any) -> ToolProposerExtension:
     """A worker with our extension, and with our proposer where the configuration names one."""
+    current_platform.import_kernels()
+    current_platform.register_triton_kernel_overrides()
     speculative = vllm_config.speculative_config
     worker = ToolProposerExtension()
     worker.model_runner = SimpleNamespace(

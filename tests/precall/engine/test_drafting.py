@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from vllm.v1.sample import rejection_sampler
 
 from precall.engine.call_styles import COMMON, probe, style_of
 from precall.errors import ConfigError
@@ -155,3 +157,12 @@ def test_the_style_of_a_template_is_read_from_a_rendered_call():
         )
     with pytest.raises(ConfigError, match="does not write calls as"):
         style_of(f"<call>{name}({json.dumps(arguments)})</call>", name, arguments)
+
+
+async def test_temperatures_reach_every_token_that_is_verified(tiny_folder):
+    """vLLM's CPU build leaves them to chance (docs/upstream); the proposer repairs it when it is loaded."""
+    async with drafting_world(tiny_folder, []):
+        ends = torch.tensor([1, 1, 4], dtype=torch.int32)
+        expand = rejection_sampler.expand_batch_to_tokens
+        assert expand(torch.tensor([0.5, 9.0, 0.0]), ends, 4, 0, 1).tolist() == [0.5, 1.0, 1.0, 1.0]
+        assert expand(torch.tensor([3, 9, 5], dtype=torch.int32), ends, 4).tolist() == [3, 5, 5, 5]
