@@ -167,3 +167,12 @@ async def test_a_sequence_that_reaches_the_longest_length_does_not_end_the_engin
         assert full.json()["usage"]["completion_tokens"] == 40
         assert tokens == forced
         assert (await client.get(f"{root}/health")).status_code == 200
+
+
+async def test_requests_that_vllm_refuses_beside_any_proposer_are_refused_with_a_message(root):
+    body = {"model": "m", "messages": [{"role": "user", "content": "go"}], "max_tokens": 2}
+    async with httpx.AsyncClient(timeout=60) as client:
+        for extra in ({"min_p": 0.1}, {"logit_bias": {"5": 1.0}}):
+            answer = await client.post(f"{root}/v1/chat/completions", json=body | extra, headers=KEY)
+            assert answer.status_code == 400, answer.text
+            assert "speculative" in answer.json()["error"]["message"]
