@@ -20,7 +20,6 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 from vllm.v1.engine.input_processor import InputProcessor
 
-from precall.engine import serve
 from precall.wire import SECRET_HEADER
 
 SECRET = "a secret of the first caller"
@@ -222,7 +221,6 @@ async def resident_world(
     model: Path, turns: list[str | None], *arguments: str, num_blocks: int = 1000, **settings: Any
 ) -> AsyncGenerator[ResidentWorld, None]:
     """A server of `model` whose engine follows `turns`; `settings` are those of EngineSettings."""
-    serve.make_plugin_visible()
     line = ["--model", str(model), "--served-model-name", "m", "--load-format", "dummy", "--enforce-eager"]
     line += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", *arguments]
     line += ["--additional-config", json.dumps({"precall": settings})]
