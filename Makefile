@@ -10,7 +10,8 @@ ARGS ?=
 
 VENV := .venv/$(PLATFORM)
 PYTHON := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+PACKAGES := $(VENV)/.installed
+STAMP := $(VENV)/.checkout
 
 EXPERIMENTS_smoke := fig1
 EXPERIMENTS_local := fig1,wrong_draft
@@ -73,6 +74,11 @@ lock: ## resolve requirements/*.in into the lock files of both platforms (needs 
 clean: ## remove environments and caches; results stay
 	rm -rf .venv .cache .ruff_cache .hypothesis
 
-$(STAMP): requirements/$(PLATFORM).txt requirements/install.sh
+$(PACKAGES): requirements/$(PLATFORM).txt requirements/install.sh
 	requirements/install.sh $(PLATFORM) $(VENV)
+	@touch $@
+
+# vLLM finds plugins by the entry points of what is installed.
+$(STAMP): $(PACKAGES) pyproject.toml
+	$(VENV)/bin/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@

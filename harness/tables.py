@@ -24,6 +24,7 @@ OF_BOTH_ARMS = (
     "tool_s",
     "num_output_tokens",
     "engine_steps",
+    "decode_steps",
     "scheduled_tokens",
     "cpu_s",
 )
@@ -84,7 +85,8 @@ def cell_row(cell: Cell) -> dict[str, Any]:
 
 
 def _mean(runs: dict[str, dict[str, Any]], arm: str, name: str) -> float | None:
-    values = [run[name] for key, run in runs.items() if key.startswith(arm)]
+    # A cell that was finished before a metric existed has not measured it.
+    values: list[Any] = [run.get(name) for key, run in runs.items() if key.startswith(arm)]
     return None if None in values else fmean(values)
 
 

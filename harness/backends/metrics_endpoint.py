@@ -5,7 +5,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from precall.errors import BackendError
 
-PREFIXES = ("vllm:", "precall:")
+PREFIXES = ("vllm:", "precall_")
 SCRAPE_TIMEOUT_S = 30.0
 
 PROMPT_TOKENS = "vllm:prompt_tokens_total"
@@ -15,17 +15,18 @@ PREFIX_CACHE_QUERIES = "vllm:prefix_cache_queries_total"
 """Prompt tokens that were looked up in the prefix cache."""
 PREFIX_CACHE_HITS = "vllm:prefix_cache_hits_total"
 """Prompt tokens that were found there."""
-STEPS = "vllm:iteration_tokens_total_count"
-"""Engine steps that gave a token to some request; one that computed parts of unfinished prompts alone is left out."""
-STEP_TOKENS = "vllm:iteration_tokens_total_sum"
-"""Tokens computed: generated ones, and prompt ones not from the cache, counted when the prompt's first token comes."""
+STEPS = "precall_engine_steps_total"
+"""Engine steps that computed something. This and the next three are of the plugin precall_steps: docs/metrics.md."""
+DECODE_STEPS = "precall_decode_steps_total"
+CONTEXT_TOKENS = "precall_scheduled_context_tokens_total"
+GENERATION_TOKENS_SCHEDULED = "precall_scheduled_generation_tokens_total"
 
 
 async def scrape(base_url: str) -> dict[str, float]:
     """Return the server's counters by name, summed over labels; empty if it has no such endpoint.
 
     `base_url` may end in /v1. Counters end in _total, and of a histogram there are the _count and the _sum; gauges are
-    left out. vLLM counts the prompt of a resident sequence's first chunk only. Raises BackendError when nobody answers.
+    left out. vLLM's own see the first chunk of a resident sequence only. Raises BackendError when nobody answers.
     """
     url = f"{base_url.rstrip('/').removesuffix('/v1')}/metrics"
     try:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,8 +13,8 @@ import psutil
 from harness.backends.cores import bind, check_cores
 from harness.backends.processes import ServerProcess
 from harness.backends.start_display import StartDisplay
-from harness.backends.vllm_settings import VllmServerSettings, command, environment
-from precall.errors import BackendError
+from harness.backends.vllm_settings import PLUGIN, PLUGIN_GROUP, VllmServerSettings, command, environment
+from precall.errors import BackendError, ConfigError
 
 CHECKOUT = Path(__file__).parents[2]
 # The titles that vLLM gives its processes. The workers compute where there are some, else the engine cores do.
@@ -31,10 +32,11 @@ class VllmServer:
         port: int | None = None,
         display: StartDisplay | None = None,
     ) -> None:
+        check_plugin()
         check_cores(f"{settings.name}.cores", settings.cores)
         check_cores(f"{settings.name}.api_cores", settings.api_cores)
         self.settings = settings
-        # Plugins that the settings name may lie in the checkout, which is not installed.
+        # Modules that the settings name may lie in the checkout, of which `precall` alone is installed.
         path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
         is_split = settings.cores and settings.api_cores
         self._process = ServerProcess(
@@ -107,6 +109,14 @@ class VllmServer:
             cores = self.settings.cores if pid in computing else self.settings.api_cores
             if cores:
                 bind(pid, cores)
+
+
+def check_plugin() -> None:
+    """Raise ConfigError unless vLLM will find the plugin that counts steps; it says nothing when it does not."""
+    if PLUGIN not in entry_points(group=PLUGIN_GROUP).names:
+        remedy = "Run `make setup`, or `pip install --no-deps -e .` in the checkout"
+        what = f"The entry point {PLUGIN} of {PLUGIN_GROUP} is missing"
+        raise ConfigError(f"{what}; precall must be installed. {remedy}.")
 
 
 def computing_processes(titles: Mapping[int, str]) -> Sequence[int]:

@@ -12,6 +12,9 @@ from precall.errors import ConfigError
 
 # Not `vllm serve`: it asks for the version of a distribution named vllm, and the CPU build has another name.
 STOCK_MODULE = "vllm.entrypoints.openai.api_server"
+# Counts what the scheduler did, the same way in every arm. Other plugins load when `env` names them.
+PLUGIN_GROUP = "vllm.stat_logger_plugins"
+PLUGIN = "precall_steps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ def command(settings: VllmServerSettings, port: int) -> list[str]:
     line += ["--dtype", settings.dtype, "--load-format", settings.load_format, "--seed", str(settings.seed)]
     line += ["--max-model-len", str(settings.max_model_len), "--max-num-seqs", str(settings.max_num_seqs)]
     line += ["--enable-prefix-caching" if settings.enable_prefix_caching else "--no-enable-prefix-caching"]
-    line += ["--disable-uvicorn-access-log"]
+    line += ["--disable-uvicorn-access-log", "--enable-logging-iteration-details"]
     if settings.tool_call_parser is not None:
         line += ["--enable-auto-tool-choice", "--tool-call-parser", settings.tool_call_parser]
     if settings.reasoning_parser is not None:
@@ -96,6 +99,7 @@ def environment(settings: VllmServerSettings) -> dict[str, str]:
     """Return the variables that the server gets beside those of this process."""
     # V1 logits processors do nothing in Model Runner V2, and servers that are compared must run the same runner.
     variables = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_USE_V2_MODEL_RUNNER": "0"}
+    variables["VLLM_PLUGINS"] = PLUGIN
     if Path(settings.model).is_dir():
         variables["HF_HUB_OFFLINE"] = "1"
     if settings.platform == "cpu":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from harness.backends.metrics_endpoint import STEP_TOKENS, STEPS
+from harness.backends.metrics_endpoint import CONTEXT_TOKENS, DECODE_STEPS, GENERATION_TOKENS_SCHEDULED, STEPS
 from precall.events import Event, EventKind
 from precall.ledger import Ledger
 
@@ -49,7 +49,7 @@ def arm_metrics(
     events: Sequence[Event], *, wall_s: float, counters: dict[str, float], cpu_s: float | None
 ) -> dict[str, Any]:
     """Return the metrics of one run as plain data. Throughput is generated tokens over `wall_s`, for the whole
-    server."""
+    server. Steps and scheduled tokens are the scheduler's own, None where the server does not count them."""
     generations = [event for event in events if event.kind is EventKind.GENERATION_FINISHED]
     counts = [event.data["num_output_tokens"] for event in generations]
     num_output_tokens = None if None in counts else sum(counts)
@@ -87,6 +87,13 @@ def arm_metrics(
         "num_refused": ledger.num_refused,
         "wasted_tool_s": ledger.wasted_tool_s,
         "engine_steps": counters.get(STEPS),
-        "scheduled_tokens": counters.get(STEP_TOKENS),
+        "decode_steps": counters.get(DECODE_STEPS),
+        "scheduled_tokens": _scheduled_tokens(counters),
         "cpu_s": cpu_s,
     }
+
+
+def _scheduled_tokens(counters: dict[str, float]) -> float | None:
+    if CONTEXT_TOKENS not in counters or GENERATION_TOKENS_SCHEDULED not in counters:
+        return None
+    return counters[CONTEXT_TOKENS] + counters[GENERATION_TOKENS_SCHEDULED]

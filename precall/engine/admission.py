@@ -41,13 +41,21 @@ class Admission:
 
         One seat of max_num_seqs stays free, since a session that awaits a result occupies its seat.
         """
-        if self.num_sessions + 1 >= self.max_num_seqs:
+        if self.why_full(num_tokens) is not None:
             return None
         reservation = Reservation(self)
-        if not reservation.grow(num_tokens):
-            return None
+        has_grown = reservation.grow(num_tokens)
+        assert has_grown, "there was room"
         self.num_sessions += 1
         return reservation
+
+    def why_full(self, num_tokens: int) -> str | None:
+        """Return why `admit` would admit no sequence that may grow to `num_tokens`, or None."""
+        if self.num_sessions + 1 >= self.max_num_seqs:
+            return "no seat is free for a resident sequence"
+        if self.num_reserved + self._blocks(num_tokens) > self.num_admissible:
+            return "no KV blocks are free for a resident sequence"
+        return None
 
     def _blocks(self, num_tokens: int) -> int:
         return -(-min(num_tokens + self.num_draft_tokens, self.max_model_len) // self.block_size)

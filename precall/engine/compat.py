@@ -6,6 +6,7 @@ parameters are compared before the server takes a request, and no other module o
 
 import inspect
 import json
+import logging
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -95,10 +96,29 @@ _TOKENS_INPUT = PrivateName(
     module="vllm.inputs.engine", path="tokens_input", parameters=("prompt_token_ids", "cache_salt")
 )
 _OUTPUT_KIND = PrivateName(module="vllm.sampling_params", path="RequestOutputKind.DELTA")
+_STAT_LOGGER = PrivateName(
+    module="vllm.v1.metrics.loggers",
+    path="AggregateStatLoggerBase.record",
+    parameters=("scheduler_stats", "iteration_stats", "mm_cache_stats", "engine_idx"),
+)
+_ITERATION_LOG = PrivateName(
+    module=_STAT_LOGGER.module,
+    path="LoggingStatLogger._log_iteration_details",
+    parameters=("scheduler_stats", "engine_idx"),
+)
+_ITERATION_DETAILS = PrivateName(
+    module="vllm.v1.metrics.stats",
+    path="SchedulerIterationDetails",
+    parameters=(
+        *("iteration_index", "num_ctx_requests", "num_ctx_tokens", "num_generation_requests"),
+        *("num_generation_tokens", "elapsed_ms", "is_dummy"),
+    ),
+)
 NAMES = (
     *(_MAIN, _ERROR_RESPONSE, _ERROR_INFO, _AUTHENTICATION, _VERIFY_TOKEN, _CREATE, _BASE_REQUEST_ID),
     *(_MAKE_PARSER, _TEMPLATE_KWARGS, _RENDER_CHAT, _CHAT_REQUEST, _CHAT_RESPONSE),
     *(_MODEL_NAME, _GENERATE, _STREAMING_INPUT, _TOKENS_INPUT, _OUTPUT_KIND),
+    *(_STAT_LOGGER, _ITERATION_LOG, _ITERATION_DETAILS),
 )
 
 
@@ -203,6 +223,22 @@ def response_id_of_engine(request_id: str) -> str:
 def run_api_server() -> None:
     """Run vLLM's API server with the arguments of the command line, as its own module does."""
     _MAIN.resolve()()
+
+
+def stat_logger_base() -> Any:
+    """Return the class of which stat loggers for all engines of a server are subclasses."""
+    from vllm.v1.metrics.loggers import AggregateStatLoggerBase
+
+    return AggregateStatLoggerBase
+
+
+def hush_iteration_log() -> None:
+    """Have vLLM not write a line of its log for each engine step. Its other lines stay."""
+    logging.getLogger(_ITERATION_LOG.module).addFilter(_is_no_iteration)
+
+
+def _is_no_iteration(record: logging.LogRecord) -> bool:
+    return record.funcName != _ITERATION_LOG.path.rpartition(".")[2]
 
 
 def error_response(status: int, message: str) -> Any:

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 
 from precall.engine import chat, compat
 from precall.engine.drafting import Drafting
+from precall.engine.metrics import EngineMetrics, engine_metrics, show_state
 from precall.engine.owners import owner_of
 from precall.engine.residency import Residency
 from precall.engine.settings import EngineSettings
@@ -47,15 +48,27 @@ class PrecallEndpoint:
         handler = state.openai_serving_chat
         drafting = await Drafting.start(handler, engine_client)
         cache = ToolCache(settings, self._clock, drafting)
-        num_draft_tokens = drafting.num_draft_tokens if drafting else 0
+        metrics = engine_metrics()
         residency = await Residency.start(
-            handler, engine_client.vllm_config, args.tool_call_parser, settings, num_draft_tokens
+            handler,
+            engine_client.vllm_config,
+            args.tool_call_parser,
+            settings,
+            metrics,
+            num_draft_tokens=drafting.num_draft_tokens if drafting else 0,
         )
+        show_state(cache, residency.admission)
         chat.install(handler, cache, settings.single_user, residency.make)
         setattr(
             state,
             STATE,
-            _RouteState(cache=cache, settings=settings, residency=residency, has_key=compat.key_check(args.api_key)),
+            _RouteState(
+                cache=cache,
+                settings=settings,
+                residency=residency,
+                metrics=metrics,
+                has_key=compat.key_check(args.api_key),
+            ),
         )
 
 
@@ -64,6 +77,7 @@ class _RouteState:
     cache: ToolCache
     settings: EngineSettings
     residency: Residency
+    metrics: EngineMetrics
     has_key: Callable[[Any], bool]
 
 
@@ -75,11 +89,11 @@ async def cache_tool_output(response_id: str, request: Request) -> JSONResponse:
             raise ToolCacheError(401, "The Authorization header has no API key of this server; send 'Bearer <key>'.")
         owner = owner_of(request.headers)
         outputs = parse_post(await _read(request, state.settings.max_body_bytes))
-        answer = CacheAnswer(num_cached=state.cache.put(response_id, owner, outputs))
+        status, content = 200, CacheAnswer(num_cached=state.cache.put(response_id, owner, outputs)).to_json()
     except ToolCacheError as error:
-        content = compat.error_response(error.status, str(error)).model_dump()
-        return JSONResponse(content, status_code=error.status)
-    return JSONResponse(answer.to_json())
+        status, content = error.status, compat.error_response(error.status, str(error)).model_dump()
+    state.metrics.posted(status)
+    return JSONResponse(content, status_code=status)
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:

@@ -95,6 +95,12 @@ class EntryTable:
             self._entries[key] = entry
             self._count(1, entry.num_bytes)
 
+    def count(self) -> Tally:
+        """Return the entries that can be used, and their bytes. Changes nothing; any thread may call it."""
+        now_s = self.clock()
+        held = [entry for entry in tuple(self._entries.values()) if entry.expires_s > now_s]
+        return Tally(len(held), sum(entry.num_bytes for entry in held))
+
     def expire(self) -> None:
         """Remove the entries whose time is over."""
         now_s = self.clock()

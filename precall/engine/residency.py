@@ -7,6 +7,7 @@ from typing import Any
 
 from precall.engine import compat
 from precall.engine.admission import Admission
+from precall.engine.metrics import EngineMetrics
 from precall.engine.resident import ResidentRequest
 from precall.engine.settings import EngineSettings
 from precall.engine.splice import Splicer
@@ -22,15 +23,23 @@ logger = logging.getLogger("vllm.precall")
 class Residency:
     """Makes requests resident. `why_off` says why none can be, None if some can."""
 
-    def __init__(self, settings: EngineSettings, why_off: str | None) -> None:
+    def __init__(self, settings: EngineSettings, metrics: EngineMetrics, why_off: str | None) -> None:
         self.why_off = why_off
         self.admission: Admission | None = None
         self._settings = settings
+        self._metrics = metrics
         self._splicer: Splicer | None = None
 
     @classmethod
     async def start(
-        cls, handler: Any, vllm_config: Any, tool_parser: str | None, settings: EngineSettings, num_draft_tokens: int
+        cls,
+        handler: Any,
+        vllm_config: Any,
+        tool_parser: str | None,
+        settings: EngineSettings,
+        metrics: EngineMetrics,
+        *,
+        num_draft_tokens: int,
     ) -> "Residency":
         """Return the residency of a server, after a trial of its chat template.
 
@@ -39,7 +48,7 @@ class Residency:
         why_off = "it is switched off"
         if settings.residency:
             why_off = why_server_is_ordinary(handler, vllm_config, tool_parser, num_draft_tokens > 0)
-        residency = cls(settings, why_off)
+        residency = cls(settings, metrics, why_off)
         if why_off is None:
             try:
                 await residency._prepare(handler, vllm_config, num_draft_tokens)
@@ -52,7 +61,7 @@ class Residency:
     async def _prepare(self, handler: Any, vllm_config: Any, num_draft_tokens: int) -> None:
         template = ResultTemplate(handler.renderer.tokenizer, functools.partial(compat.render_prompt, handler))
         await template.check(compat.sample_request())
-        self._splicer = Splicer(handler, template, self._settings)
+        self._splicer = Splicer(handler, template, self._settings, self._metrics)
         self.admission = Admission(
             num_blocks=vllm_config.cache_config.num_gpu_blocks or 0,
             block_size=vllm_config.cache_config.block_size,
@@ -69,7 +78,9 @@ class Residency:
         on_executed: Callable[[ExecutedTurn], None],
     ) -> ResidentRequest | None:
         """Return how a chat request is resident, None when it runs as an ordinary one."""
-        if self._splicer is None or self.admission is None or why_request_is_ordinary(request) is not None:
+        why_ordinary = None if self._splicer is None else why_request_is_ordinary(request)
+        if self._splicer is None or self.admission is None or why_ordinary is not None:
+            self._metrics.ordinary(why_ordinary)
             return None
         return ResidentRequest(
             request=request,
@@ -78,5 +89,6 @@ class Residency:
             splicer=self._splicer,
             admission=self.admission,
             settings=self._settings,
+            metrics=self._metrics,
             on_executed=on_executed,
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from precall.engine import compat
 from precall.engine.admission import Admission, Reservation
+from precall.engine.metrics import EngineMetrics
 from precall.engine.session import EngineCall, Session, Turn
 from precall.engine.settings import EngineSettings
 from precall.engine.splice import Splice, Splicer
@@ -36,6 +37,7 @@ class ResidentRequest:
     splicer: Splicer
     admission: Admission
     settings: EngineSettings
+    metrics: EngineMetrics
     on_executed: Callable[[ExecutedTurn], None]
     num_executed: int = 0
     num_generated: int = 0
@@ -47,12 +49,15 @@ class ResidentRequest:
         reservation = None
         self.why_ordinary = why_input_is_ordinary(call.prompt, call.params, call.options.get("lora_request"))
         if self.why_ordinary is None:
-            reservation = self.admission.admit(len(call.prompt["prompt_token_ids"]) + call.params.max_tokens)
-            self.why_ordinary = None if reservation else "the room for resident sequences is taken"
+            num_tokens = len(call.prompt["prompt_token_ids"]) + call.params.max_tokens
+            self.why_ordinary = self.admission.why_full(num_tokens)
+            reservation = self.admission.admit(num_tokens)
         if reservation is None:
+            self.metrics.ordinary(self.why_ordinary)
             logger.debug("%s runs as an ordinary request: %s.", call.request_id, self.why_ordinary)
             stream = call.ordinary(call.prompt, self._with_xargs(call.params))
         else:
+            self.metrics.resident()
             stream = self._resident(call, reservation)
         async with aclosing(stream):
             async for output in stream:
@@ -66,6 +71,7 @@ class ResidentRequest:
             for output in compat.as_ordinary(turn.outputs, context, call.params.output_kind):
                 yield output
             return
+        self.metrics.stalled()
         logger.warning("%s stalled in turn %d; it goes on as an ordinary request.", call.request_id, self.num_executed)
         prompt = compat.tokens_prompt(context, call.prompt.get("cache_salt"))
         async with aclosing(call.ordinary(prompt, self._turn_params(call.params, len(context)))) as stream:
@@ -97,13 +103,18 @@ class ResidentRequest:
         try:
             splice = await self.splicer.splice(self.request, self.response, turn.text, turn.token_ids)
         except Exception:  # the edge of a splice: whatever goes wrong in it, the turn goes to the client as it is
+            self.metrics.not_spliced("error")
             logger.exception("A turn of %s could not be spliced.", self.response.response_id)
             return None
         if splice is None:
             return None
         # A chunk past max_model_len kills the engine, and one token must fit behind it.
         num_tokens = num_context + len(turn.token_ids) + len(splice.token_ids)
-        if num_tokens + 1 > self.admission.max_model_len or not reservation.grow(num_tokens + params.max_tokens):
+        if num_tokens + 1 > self.admission.max_model_len:
+            self.metrics.not_spliced("length")
+            return None
+        if not reservation.grow(num_tokens + params.max_tokens):
+            self.metrics.not_spliced("room")
             return None
         return splice
 
@@ -111,6 +122,8 @@ class ResidentRequest:
         self.num_executed += 1
         self.num_generated += len(turn.token_ids)
         self.num_reasoning += splice.num_reasoning_tokens
+        # All that has been through the model: not the turn's last token, which is sent again.
+        self.metrics.spliced(len(splice.token_ids), num_context + len(turn.token_ids) - 1)
         has_ids = bool(self.request.return_token_ids)
         self.on_executed(
             ExecutedTurn(

@@ -7,6 +7,7 @@ from typing import Any
 
 from precall.calls import ToolCall
 from precall.engine import compat
+from precall.engine.metrics import EngineMetrics
 from precall.engine.settings import EngineSettings
 from precall.engine.store import LiveResponse
 from precall.engine.template import ResultTemplate
@@ -27,10 +28,13 @@ class Splice:
 class Splicer:
     """Decides, when a turn has ended, whether its calls are cached, and what follows if they are."""
 
-    def __init__(self, handler: Any, template: ResultTemplate, settings: EngineSettings) -> None:
+    def __init__(
+        self, handler: Any, template: ResultTemplate, settings: EngineSettings, metrics: EngineMetrics
+    ) -> None:
         self._handler = handler
         self._template = template
         self._settings = settings
+        self._metrics = metrics
 
     async def splice(self, request: Any, response: LiveResponse, text: str, token_ids: Sequence[int]) -> Splice | None:
         """Return what follows a turn that generated `text`; None when it has no calls, or one is not cached.
@@ -50,7 +54,11 @@ class Splicer:
         )
         if not calls:
             return None
-        lookup = await response.wait(calls, self._settings.max_wait_s)
+        lookup = response.find(calls)
+        has_waited = lookup.is_pending
+        if has_waited:
+            lookup = await response.wait(calls, self._settings.max_wait_s)
+        self._metrics.looked_up(is_hit=lookup.texts is not None, has_waited=has_waited)
         if lookup.texts is None:
             return None
         return Splice(

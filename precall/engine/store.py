@@ -83,10 +83,13 @@ class ToolCache:
         return len(self._live)
 
     def count(self) -> Tally:
-        """Return the entries and bytes that are held, early posts included, after what is over has been removed."""
-        self._expire()
-        tallies = (self._tally, self._early_tally)
-        return Tally(sum(tally.num_entries for tally in tallies), sum(tally.num_bytes for tally in tallies))
+        """Return the entries that can be used, and their bytes, early posts included. Changes nothing; any thread may
+        call it."""
+        now_s = self._clock()
+        tables = [response.table for response in tuple(self._live.values())]
+        tables += [early.table for early in tuple(self._early.values()) if early.expires_s > now_s]
+        counts = [table.count() for table in tables]
+        return Tally(sum(count.num_entries for count in counts), sum(count.num_bytes for count in counts))
 
     def open(self, response_id: str, owner: Owner, schemas: Schemas) -> LiveResponse:
         """Register a response at the arrival of its request, with what its owner has posted early.

@@ -16,18 +16,21 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from harness.backends.metrics_endpoint import GENERATION_TOKENS, STEP_TOKENS, STEPS
+from harness.backends.metrics_endpoint import (
+    CONTEXT_TOKENS,
+    DECODE_STEPS,
+    GENERATION_TOKENS,
+    GENERATION_TOKENS_SCHEDULED,
+    STEPS,
+)
 from precall.calls import ToolCall
 from precall.testing.fake_server import call_deltas, chunk, usage_chunk
 
 CALL = re.compile(r'<tool_call>\n\{"name": "(.*?)", "arguments": (.*?)\}\n</tool_call>', re.DOTALL)
-METRICS = f"""# TYPE {GENERATION_TOKENS} counter
-{GENERATION_TOKENS} %(tokens)d
-# TYPE {STEPS.removesuffix("_count")} histogram
-{STEPS.removesuffix("_count")}_bucket{{le="+Inf"}} %(steps)d
-{STEP_TOKENS} %(tokens)d
-{STEPS} %(steps)d
-"""
+# As if every request were a step that decodes, and its input one token.
+COUNTED = {GENERATION_TOKENS: "tokens", STEPS: "steps", DECODE_STEPS: "steps"}
+COUNTED |= {CONTEXT_TOKENS: "steps", GENERATION_TOKENS_SCHEDULED: "tokens"}
+METRICS = "".join(f"# TYPE {name} counter\n{name} %({what})d\n" for name, what in COUNTED.items())
 
 
 @dataclass(slots=True, kw_only=True)

@@ -25,8 +25,8 @@ def test_a_run_leaves_a_finished_cell_per_setting_with_all_its_evidence(finished
         # Per task two prompts and an observation; two tasks.
         assert metrics["num_identical"] == 6
         assert metrics["runs"]["base-1"]["num_trajectories"] == 2
-        assert metrics["runs"]["base-1"]["engine_steps"] == 4
-        assert metrics["runs"]["base-1"]["scheduled_tokens"] == metrics["runs"]["base-1"]["num_output_tokens"]
+        assert (metrics["runs"]["base-1"]["engine_steps"], metrics["runs"]["base-1"]["decode_steps"]) == (4, 4)
+        assert metrics["runs"]["base-1"]["scheduled_tokens"] == metrics["runs"]["base-1"]["num_output_tokens"] + 4
 
 
 def test_what_a_run_recorded_is_what_it_replayed(finished: Path) -> None:
@@ -64,6 +64,17 @@ def test_a_finished_run_asks_no_server_for_anything(finished: Path, server: Fake
     shutil.copytree(finished / "out", tmp_path / "out")
     assert run() == 0
     assert (server.requests, server.paths) == ([], [])
+
+
+def test_a_cell_that_was_finished_before_a_metric_existed_is_read_as_not_having_measured_it(
+    finished: Path, tmp_path: Path, run: Run
+) -> None:
+    shutil.copytree(finished / "out", tmp_path / "out")
+    (older, _) = (folder.path / "metrics.json" for folder in cells_in(tmp_path / "out").values())
+    older.write_text(older.read_text().replace('"decode_steps"', '"a metric of the past"'))
+    assert run() == 0
+    frame = pd.read_parquet(tmp_path / "out" / "cells.parquet")
+    assert frame["decode_steps_base"].isna().tolist() == [True, False]
 
 
 def test_a_cell_that_lost_its_manifest_is_run_again_and_no_other(

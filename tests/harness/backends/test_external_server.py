@@ -3,7 +3,7 @@
 import pytest
 
 from harness.backends.external_server import ExternalServer, ExternalServerSettings
-from harness.backends.metrics_endpoint import GENERATION_TOKENS, STEP_TOKENS, STEPS, parse_counters, scrape
+from harness.backends.metrics_endpoint import CONTEXT_TOKENS, GENERATION_TOKENS, STEPS, parse_counters, scrape
 from harness.backends.ports import free_port
 from precall.errors import BackendError, ConfigError
 
@@ -76,8 +76,16 @@ async def test_scraping_a_server_that_is_not_there_raises():
         await scrape(f"http://127.0.0.1:{free_port()}/v1")
 
 
-def test_steps_are_the_count_of_the_iteration_histogram_and_gauges_are_left_out():
-    text = """# TYPE vllm:iteration_tokens_total histogram
+def test_counters_of_vllm_and_ours_are_read_and_gauges_and_others_are_left_out():
+    text = """# TYPE precall_engine_steps_total counter
+precall_engine_steps_total 7.0
+# TYPE precall_engine_steps_created gauge
+precall_engine_steps_created 1.7e+09
+# TYPE precall_scheduled_context_tokens_total counter
+precall_scheduled_context_tokens_total 90.0
+# TYPE precall_entries gauge
+precall_entries 5.0
+# TYPE vllm:iteration_tokens_total histogram
 vllm:iteration_tokens_total_bucket{le="1.0"} 2.0
 vllm:iteration_tokens_total_bucket{le="+Inf"} 3.0
 vllm:iteration_tokens_total_count 3.0
@@ -87,4 +95,5 @@ vllm:num_requests_running 2.0
 # TYPE process_cpu_seconds_total counter
 process_cpu_seconds_total 1.0
 """
-    assert parse_counters(text) == {STEPS: 3.0, STEP_TOKENS: 40.0}
+    histogram = {"vllm:iteration_tokens_total_count": 3.0, "vllm:iteration_tokens_total_sum": 40.0}
+    assert parse_counters(text) == {STEPS: 7.0, CONTEXT_TOKENS: 90.0} | histogram

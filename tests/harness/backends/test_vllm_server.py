@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.backends import vllm_server
 from harness.backends.cores import bind, bound_cores
 from harness.backends.vllm_server import VllmServer, VllmServerSettings, command, computing_processes, environment
 from precall.errors import ConfigError
@@ -21,7 +22,7 @@ def test_the_command_on_cpu():
         *("--model", "org/model", "--served-model-name", "target"),
         *("--dtype", "auto", "--load-format", "auto", "--seed", "0"),
         *("--max-model-len", "8192", "--max-num-seqs", "32"),
-        *("--enable-prefix-caching", "--disable-uvicorn-access-log"),
+        *("--enable-prefix-caching", "--disable-uvicorn-access-log", "--enable-logging-iteration-details"),
         *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
         *("--enforce-eager", "--distributed-executor-backend", "uni"),
     ]
@@ -64,6 +65,7 @@ def test_the_environment_on_cpu():
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_USE_V2_MODEL_RUNNER": "0",
+        "VLLM_PLUGINS": "precall_steps",
         "VLLM_CPU_KVCACHE_SPACE": "2",
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -77,6 +79,7 @@ def test_the_environment_on_cuda():
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_USE_V2_MODEL_RUNNER": "0",
+        "VLLM_PLUGINS": "precall_steps",
         "CUDA_VISIBLE_DEVICES": "1,3",
     }
 
@@ -116,6 +119,12 @@ def test_a_setting_outside_its_rule_is_refused(settings, changes, message):
 def test_cores_that_the_machine_does_not_have_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"target\.api_cores is \(4096,\); each must be a core that this process may"):
         VllmServer(replace(CPU, api_cores=(4096,)), log_folder=tmp_path)
+
+
+def test_a_server_whose_plugin_vllm_would_not_find_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(vllm_server, "PLUGIN", "no_such_plugin")
+    with pytest.raises(ConfigError, match=r"no_such_plugin of vllm\.stat_logger_plugins is missing; precall must be"):
+        VllmServer(CPU, log_folder=tmp_path)
 
 
 def test_workers_compute_where_there_are_some_and_else_the_engine_core_does():

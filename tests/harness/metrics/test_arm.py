@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness.backends.metrics_endpoint import STEP_TOKENS, STEPS
+from harness.backends.metrics_endpoint import CONTEXT_TOKENS, DECODE_STEPS, GENERATION_TOKENS_SCHEDULED, STEPS
 from harness.metrics.arm import GenerationTimes, arm_metrics, generation_times
 from precall.events import Event
 from tests.harness.metrics.timelines import (
@@ -131,6 +131,13 @@ def test_without_a_draft_there_is_no_acceptance_rate_but_an_eligible_share() -> 
     assert metrics_of([asked(0.0), *events])["call_acceptance_rate"] == 0.0
 
 
-def test_the_servers_counters_are_passed_on_under_names_of_ours() -> None:
-    metrics = metrics_of([], counters={STEPS: 40.0, STEP_TOKENS: 900.0}, cpu_s=3.5)
-    assert (metrics["engine_steps"], metrics["scheduled_tokens"], metrics["cpu_s"]) == (40.0, 900.0, 3.5)
+def test_scheduled_tokens_are_those_of_context_and_generation_together() -> None:
+    counters = {STEPS: 40.0, DECODE_STEPS: 38.0, CONTEXT_TOKENS: 800.0, GENERATION_TOKENS_SCHEDULED: 100.0}
+    metrics = metrics_of([], counters=counters, cpu_s=3.5)
+    assert (metrics["engine_steps"], metrics["decode_steps"]) == (40.0, 38.0)
+    assert (metrics["scheduled_tokens"], metrics["cpu_s"]) == (900.0, 3.5)
+
+
+@pytest.mark.parametrize("name", [CONTEXT_TOKENS, GENERATION_TOKENS_SCHEDULED])
+def test_half_of_the_scheduled_tokens_is_no_measurement_of_them(name: str) -> None:
+    assert metrics_of([], counters={name: 800.0})["scheduled_tokens"] is None

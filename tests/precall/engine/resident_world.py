@@ -23,7 +23,6 @@ from vllm.utils.argparse_utils import FlexibleArgumentParser
 from vllm.v1.engine.input_processor import InputProcessor
 from vllm.v1.spec_decode.custom_class_proposer import create_custom_proposer
 
-from precall.engine import serve
 from precall.engine.proposer import ToolProposerExtension
 from precall.wire import SECRET_HEADER
 
@@ -246,7 +245,6 @@ async def resident_world(
     model: Path, turns: list[str | None], *arguments: str, num_blocks: int = 1000, **settings: Any
 ) -> AsyncGenerator[ResidentWorld, None]:
     """A server of `model` whose engine follows `turns`; `settings` are those of EngineSettings."""
-    serve.make_plugin_visible()
     line = ["--model", str(model), "--served-model-name", "m", "--load-format", "dummy", "--enforce-eager"]
     line += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", *arguments]
     line += ["--additional-config", json.dumps({"precall": settings})]

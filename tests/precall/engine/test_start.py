@@ -74,7 +74,6 @@ async def test_a_setting_that_does_not_exist_is_refused():
 
 
 def test_vllm_loads_the_plugin_only_when_it_is_named(monkeypatch):
-    serve.make_plugin_visible()
     monkeypatch.setenv("VLLM_PLUGINS", "another")
     assert load_endpoint_plugins(("generate",)) == []
     monkeypatch.setenv("VLLM_PLUGINS", "precall")
@@ -83,12 +82,17 @@ def test_vllm_loads_the_plugin_only_when_it_is_named(monkeypatch):
     assert load_endpoint_plugins(("render",)) == []
 
 
-def test_a_checkout_names_the_same_entry_point_as_an_installation():
-    serve.make_plugin_visible()
-    serve.make_plugin_visible()
-    found = [(point.name, point.value) for point in entry_points(group=serve.GROUP) if point.name == serve.PLUGIN]
+def test_the_environment_has_the_entry_points_of_this_checkout():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert found == list(project["entry-points"][serve.GROUP].items())
+    for group, named in project["entry-points"].items():
+        found = {point.name: point.value for point in entry_points(group=group) if point.name in named}
+        assert found == named, "pip install --no-deps --no-build-isolation -e . makes them so"
+
+
+def test_serving_where_precall_is_not_installed_is_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(serve, "GROUP", "a group that nobody has")
+    with pytest.raises(ConfigError, match=r"must be installed\. Run `make setup`"):
+        serve.main()
 
 
 @pytest.mark.parametrize(

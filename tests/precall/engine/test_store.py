@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from precall.calls import ToolCall
+from precall.engine.entries import Tally
 from precall.engine.settings import EngineSettings
 from precall.engine.store import ToolCache
 from precall.errors import ConfigError
@@ -88,6 +89,7 @@ def test_the_tally_goes_back_to_zero():
     cache.close(response)
     cache.close(cache.open("chatcmpl-2", OWNER, {}))
     assert (cache.count().num_entries, cache.count().num_bytes) == (0, 0)
+    assert (cache._tally, cache._early_tally) == (Tally(), Tally()), "what the bounds go by"
 
 
 def test_half_a_surrogate_pair_in_an_output_is_replaced():
