@@ -26,8 +26,8 @@ class _Response:
 
 @dataclass(slots=True, kw_only=True)
 class ScriptedEngine:
-    """Goes through `script`, turn by turn, as far as each response reaches: a turn whose calls are all cached is executed
-    and the next follows in the same response; any other ends it. Set `publisher` before the first request.
+    """Goes through `script`, turn by turn, as far as each response reaches: a turn whose calls are all cached is
+    executed and the next follows in the same response; any other ends it. Set `publisher` before the first request.
 
     A call announced as running is awaited for at most `max_wait_s`. A post arrives after `post_delay_s`; post i is
     refused with the status `refusals[i]`, None for a lost connection, or with 404, 403 or 410 as docs/tool-cache.md has
