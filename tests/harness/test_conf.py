@@ -139,13 +139,10 @@ LIVE = ("model.is_replay=false", "draft.model.is_replay=false")
         (["experiment=colocated", LIVE[0]], r"model\.is_replay is False and draft\.model\.is_replay is True"),
         (["experiment=colocated", *LIVE, "draft.num_samples=2"], r"num_samples is 2 at draft\.model\.temperature 0"),
         (["backend=external"], r"backend\.url is empty"),
+        (["speculation=engine"], r"backend vllm_baseline has no tool cache\. Use backend=vllm_resident, or"),
         (
-            ["speculation=engine"],
-            r"mode is engine and backend vllm_baseline has no tool cache\. Use backend=vllm_resid",
-        ),
-        (
-            ["backend=external", "backend.url=http://a/v1", "backend.is_residency=true"],
-            r"backend\.kind is external; on",
+            ["backend=external", "backend.is_residency=true"],
+            r"is_residency is True, .* backend\.kind is external; only",
         ),
         (["backend.num_speculative_tokens=0"], r"backend\.num_speculative_tokens is 0; it must be at least 1"),
         (["+grid={latency.mena_g:[1.0]}"], r"grid\.latency\.mena_g: 1\.0 cannot be set"),

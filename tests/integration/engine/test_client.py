@@ -3,6 +3,7 @@
 The baseline runs on the same server without opting in, which is served as on a stock one.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -44,20 +45,14 @@ def counted(task: Task, runs: Runs) -> Task:
     """Return a task whose tools count their runs."""
 
     def with_count(tool: Tool) -> Tool:
-        def function(**arguments):
-            call = ToolCall(name=tool.name, arguments=build_json(arguments))
-            runs[(task.task_id, *canonical_key(call, tool.parameters))] += 1
+        def function(**arguments: Any) -> Any:
+            call = ToolCall(name=tool.name, arguments=json.dumps(arguments))
+            runs[task.task_id, *canonical_key(call, tool.parameters)] += 1
             return tool.function(**arguments)
 
         return replace(tool, function=function)
 
     return replace(task, make_tools=lambda: tuple(with_count(tool) for tool in task.make_tools()))
-
-
-def build_json(arguments):
-    import json
-
-    return json.dumps(arguments)
 
 
 async def run_arm_of(name: str, config: Config, tasks: list[Task], server: VllmServer) -> tuple[ArmRun, Runs]:
@@ -78,9 +73,7 @@ async def run_both(config: Config, tasks: list[Task], server: VllmServer) -> tup
     base, _ = await run_arm_of("base-1", config, tasks, server)
     spec, runs = await run_arm_of("spec-1", config, tasks, server)
     agreement = check_identical({"base-1": base.events, "spec-1": spec.events}, may_prompts_of_spec_differ=True)
-    assert not entries(spec.events, EventKind.POST_FAILED, "message") or set(
-        entries(spec.events, EventKind.POST_FAILED, "status")
-    ) == {410}
+    assert set(entries(spec.events, EventKind.POST_FAILED, "status")) <= {410}, "at most too late"
     return spec, runs, agreement
 
 
@@ -101,7 +94,6 @@ async def test_predicted_calls_are_executed_in_one_response_and_each_tool_runs_o
     assert ledger.num_executed == ledger.num_confirmed == ledger.num_used == 4
     assert num_responses(spec) == 4, "call and answer in one response"
     assert runs == confirmed(spec)
-    print(agreement)
     # Generated tokens of 8 turns and 4 observations; the template renders these turns as they were generated.
     assert agreement == Agreement(num_identical=12, num_prompts=8, num_equal_prompts=8)
 
@@ -118,11 +110,11 @@ async def test_a_wrong_draft_leads_to_misses_and_the_same_trajectory(server):
 
 
 async def test_stateful_tasks_of_several_user_turns_mix_executed_turns_and_misses(server):
-    tasks = load_bfcl(["multi_turn_base"], num_tasks=4, seed=1)
+    tasks = load_bfcl(["multi_turn_base"], num_tasks=2, seed=1)
     spec, runs, agreement = await run_both(config_with("workload.hit_rate=1.0"), tasks, server)
     ledger = Ledger.from_events(spec.events)
     num_turns = sum(len(trajectory.turns) for agent in spec.trajectories for trajectory in agent)
     assert ledger.num_executed > 0 and ledger.num_misses > 0, "readers are executed, writers are not"
     assert num_responses(spec) == num_turns - ledger.num_executed
     assert runs == confirmed(spec)
-    print(agreement, ledger)
+    assert agreement.num_prompts == num_turns
