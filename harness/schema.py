@@ -226,8 +226,8 @@ def check(config: Config) -> None:
     backend = config.backend
     if config.speculation.mode is Speculation.engine and not backend.has_tool_cache:
         raise ConfigError(
-            f"speculation.mode is engine and backend {backend.name} has no tool cache. Use backend=vllm_resident, or "
-            "speculation=client."
+            f"speculation.mode is engine and backend {backend.name} has no tool cache: backend.is_residency and "
+            "backend.is_drafting are false; one must be true. Use backend=vllm_resident, or speculation=client."
         )
     if backend.has_tool_cache and backend.kind is BackendKind.external:
         raise ConfigError(

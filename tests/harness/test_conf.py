@@ -139,7 +139,7 @@ LIVE = ("model.is_replay=false", "draft.model.is_replay=false")
         (["experiment=colocated", LIVE[0]], r"model\.is_replay is False and draft\.model\.is_replay is True"),
         (["experiment=colocated", *LIVE, "draft.num_samples=2"], r"num_samples is 2 at draft\.model\.temperature 0"),
         (["backend=external"], r"backend\.url is empty"),
-        (["speculation=engine"], r"backend vllm_baseline has no tool cache\. Use backend=vllm_resident, or"),
+        (["speculation=engine"], r"vllm_baseline has no tool cache: .* Use backend=vllm_resident, or"),
         (
             ["backend=external", "backend.is_residency=true"],
             r"is_residency is True, .* backend\.kind is external; only",
