@@ -1,6 +1,7 @@
 """The function-calling agent: hand each user turn to the target and loop until it answers without a call."""
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 from agents.task import Task
@@ -45,10 +46,13 @@ class FunctionCallingAgent:
                 messages.extend(user_turn)
                 num_turns = 0
                 while is_within_limit:
-                    async for turn in runner.run_response(messages):
-                        turns.append(turn)
-                        user_turn_of.append(index)
-                        num_turns += 1
+                    async with aclosing(runner.run_response(messages)) as response:
+                        async for turn in response:
+                            turns.append(turn)
+                            user_turn_of.append(index)
+                            num_turns += 1
+                            if num_turns == self._max_turns:
+                                break  # a response of several turns goes no further than separate ones would
                     if not turns[-1].generation.tool_calls:
                         break
                     is_within_limit = num_turns < self._max_turns

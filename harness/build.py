@@ -7,11 +7,12 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
 from agents.task import Task
+from harness.backends.engine_side import with_engine_side
 from harness.backends.external_server import ExternalServerSettings
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.latency import Latency, LatencyKind
@@ -95,7 +96,7 @@ def _check_on_hub(model: ModelConfig) -> None:
 
 
 def target_server(config: Config) -> ServerSettings:
-    """Return the settings of the target's server."""
+    """Return the settings of the baseline's target: a stock server."""
     if config.backend.kind is BackendKind.external:
         return ExternalServerSettings(
             name="target",
@@ -106,6 +107,20 @@ def target_server(config: Config) -> ServerSettings:
     cores, api_cores = split_cores() if platform_of(config) == "cpu" else ((), ())
     gpu_ids = (0,) if platform_of(config) == "cuda" else ()
     return _vllm_server(config, config.model, "target", cores, api_cores, gpu_ids)
+
+
+def speculative_target_server(config: Config) -> ServerSettings:
+    """Return the settings of the speculative arm's target: the baseline's, or one beside it with the engine side."""
+    settings = target_server(config)
+    if isinstance(settings, ExternalServerSettings) or not config.backend.has_tool_cache:
+        return settings
+    backend = config.backend
+    return with_engine_side(
+        replace(settings, name="resident"),
+        is_residency=backend.is_residency,
+        num_speculative_tokens=backend.num_speculative_tokens if backend.is_drafting else None,
+        is_replay=config.model.is_replay,
+    )
 
 
 def draft_servers(config: Config) -> list[ServerSettings]:

@@ -1,6 +1,7 @@
 """Runs one cell: both arms twice in an ABBA block on the same tasks, checked, measured and put on record."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +52,16 @@ def arm_order(block: int, treatment: Speculation) -> list[tuple[str, Speculation
 
 async def run_cell(
     cell: Cell,
-    servers: Sequence[ModelServer],
+    servers: Mapping[str, Sequence[ModelServer]],
     *,
     G_s: float | None,
     draft_s: Mapping[str, Sequence[Sequence[float]]],
     on_run: OnRun,
     on_trajectory: Callable[[Trajectory], None],
 ) -> dict[str, Any]:
-    """Run a cell and return its metrics. `G_s` scales latencies that are multiples of G; `draft_s` holds the draft's
-    times alone by task, turn and sample (empty for a live draft). `on_run` gets each run's name and metrics.
+    """Run a cell and return its metrics. `servers` holds, by arm (base, spec), the target's and the drafts'. `G_s`
+    scales latencies that are multiples of G; `draft_s` holds the draft's times alone by task, turn and sample (empty
+    for a live draft). `on_run` gets each run's name and metrics.
 
     Raises BackendError or MeasurementError; the manifest then says `failed`.
     """
@@ -75,7 +77,7 @@ async def run_cell(
             async with participants(
                 config,
                 tasks,
-                servers,
+                servers[name[:4]],
                 speculation=mode,
                 latency=latency,
                 draft_s=draft_s,
@@ -88,7 +90,7 @@ async def run_cell(
                         num_agents=config.agent.num_agents,
                         max_turns=config.agent.max_turns,
                         make_participants=make,
-                        servers=servers,
+                        servers=servers[name[:4]],
                         on_trajectory=on_trajectory,
                     )
                 finally:
@@ -125,13 +127,17 @@ def _compare(
         "time_saved_pct": time_saved_pct(base_s, spec_s),
         "noise_pct": time_saved_pct(times["base-1"], times["base-2"]),
         "num_identical": None,
+        "num_prompts": None,
+        "num_equal_prompts": None,
         "predicted_time_saved_pct": None,
         "predicted_loaded_time_saved_pct": None,
         "trajectory_alpha": None,
     }
     if not config.model.is_replay:
         return metrics
-    metrics["num_identical"] = check_identical({name: run.events for name, run in runs.items()})
+    is_engine = config.speculation.mode is Speculation.engine
+    events = {name: run.events for name, run in runs.items()}
+    metrics |= asdict(check_identical(events, may_prompts_of_spec_differ=is_engine))
     for run in runs.values():
         check_drafts_answered(run.events)
     if not draft_s:

@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+TEXTS = ("experiment", "speculation", "draft")
 COLUMNS = (
-    "experiment",
-    "draft",
+    *TEXTS,
     "T/G",
     "T (s)",
     "tok/s: base",
@@ -21,7 +21,7 @@ COLUMNS = (
     "alpha",
     "eligible",
 )
-MIN_WIDTH = 150
+MIN_WIDTH = 164
 
 
 def print_closing_table(records: Sequence[dict[str, Any]], console: Console) -> None:
@@ -34,7 +34,7 @@ def print_closing_table(records: Sequence[dict[str, Any]], console: Console) -> 
         "Residual: saved less predicted; of load: the part explained by other generation times beside speculation.",
     )
     for name in COLUMNS:
-        table.add_column(name, justify="left" if name in ("experiment", "draft") else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in TEXTS else "right", no_wrap=True)
     for record in records:
         table.add_row(*_cells(record))
     Console(file=console.file, width=max(console.width, MIN_WIDTH)).print(table)
@@ -44,6 +44,7 @@ def _cells(record: dict[str, Any]) -> list[str]:
     low, mid, high = record["time_saved_pct"]
     return [
         record["experiment"],
+        record["speculation"],
         record["draft_place"],
         _text(record["latency_mean_g"], ".2f"),
         _text(record["latency_mean_s"], ".2f"),

@@ -41,7 +41,7 @@ def check_before_start(cells: Sequence[Cell]) -> None:
         build.latency_of(config, G_s=1.0)
         for model in (config.model, config.draft.model):
             build.sampling_of(model, config.seed)
-        _servers_of(config)
+        _servers_of_arms(config)
         if _needs_draft_times(config):
             build.draft_servers(draft_calibration(config).config)
         if config.backend.target_port is not None:
@@ -49,9 +49,15 @@ def check_before_start(cells: Sequence[Cell]) -> None:
     check_space(Path(cells[0].config.output))  # last: it makes the folder
 
 
-def _servers_of(config: Config) -> list[build.ServerSettings]:
+ServersOfArms = dict[str, list[build.ServerSettings]]
+"""By arm (base, spec): the target's server, then the drafts'."""
+
+
+def _servers_of_arms(config: Config) -> ServersOfArms:
     has_draft = config.speculation.mode is not Speculation.off and config.draft.place is not DraftPlace.elsewhere
-    return [build.target_server(config), *(build.draft_servers(config) if has_draft else [])]
+    drafts = build.draft_servers(config) if has_draft else []
+    targets = {"base": build.target_server(config), "spec": build.speculative_target_server(config)}
+    return {arm: [target, *drafts] for arm, target in targets.items()}
 
 
 def _needs_draft_times(config: Config) -> bool:
@@ -104,15 +110,16 @@ class Experiment:
     async def _run_missing(self) -> None:
         await self._calibrate_drafts()
         for servers, cells in self._groups():
-            target = await self._provide(servers[:1])
+            target = await self._provide(servers["base"][:1])
             for cell in cells:
                 calibration = baseline_calibration(cell.config)
                 if not calibration.folder.is_finished:
                     self._display.now("measuring G: the baseline without tool latency")
                     await measure_baseline(calibration, target[0], self._on_trajectory("calibration"))
-            running = await self._provide(servers)
+            wanted = list(dict.fromkeys([*servers["base"], *servers["spec"]]))
+            running = dict(zip(wanted, await self._provide(wanted), strict=True))
             for cell in cells:
-                await self._run_cell(cell, running)
+                await self._run_cell(cell, {arm: [running[each] for each in of_arm] for arm, of_arm in servers.items()})
 
     async def _calibrate_drafts(self) -> None:
         done: set[Path] = set()
@@ -130,10 +137,10 @@ class Experiment:
         self._display.now("measuring g: the draft alone")
         await measure_draft(calibration, server, self._on_trajectory("calibration"))
 
-    def _groups(self) -> list[tuple[list[build.ServerSettings], list[Cell]]]:
-        groups: list[tuple[list[build.ServerSettings], list[Cell]]] = []
+    def _groups(self) -> list[tuple[ServersOfArms, list[Cell]]]:
+        groups: list[tuple[ServersOfArms, list[Cell]]] = []
         for cell in self._missing:
-            servers = _servers_of(cell.config)
+            servers = _servers_of_arms(cell.config)
             known = next((cells for settings, cells in groups if settings == servers), None)
             if known is None:
                 groups.append((servers, [cell]))
@@ -145,7 +152,7 @@ class Experiment:
         with self._display.paused():
             return await self._pool.provide(settings, self._folder / "logs", self._config.backend.target_port)
 
-    async def _run_cell(self, cell: Cell, servers: list[Any]) -> None:
+    async def _run_cell(self, cell: Cell, servers: dict[str, list[Any]]) -> None:
         config = cell.config
         self._display.now(f"{cell.cell_id}")
         metrics = await run_cell(

@@ -12,6 +12,7 @@ from harness.backends.protocol import ModelServer
 from harness.latency import Latency, LatencyInjector, LatencyKind
 from harness.replay.models import ReplayDraft, ReplayTarget, TimedDraft
 from harness.replay.rendering import HermesRenderer
+from harness.replay.resident import ReplayResidentTarget
 from harness.replay.trajectories import RecordedTrajectory
 from harness.runner import MakeParticipants, Participants
 from harness.schema import Config, DraftPlace, ModelConfig, Speculation
@@ -20,7 +21,9 @@ from precall.drafts.chat_model import ChatDraft
 from precall.drafts.protocol import Draft
 from precall.events import EventRecorder
 from precall.policy import LaunchPolicy
+from precall.resident_target import ResidentTarget
 from precall.speculation import ClientSpeculation, NoSpeculation
+from precall.tool_cache import ToolCachePublisher
 from precall.turn import Target
 
 
@@ -64,17 +67,29 @@ async def participants(
         extra_body = {} if _is_external(servers[1]) else {"cache_salt": cache_salt}
         return ChatDraft(client, sampling, config.draft.num_samples, extra_body)
 
+    def make_resident_target(
+        trajectory: RecordedTrajectory | None, cache_salt: str, publisher: ToolCachePublisher
+    ) -> Target:
+        if trajectory is not None and renderer is not None:
+            return ReplayResidentTarget(target_client, trajectory, renderer, cache_salt, publisher)
+        extra_body = {"return_token_ids": True, "cache_salt": cache_salt}
+        return ResidentTarget(target_client, build.sampling_of(config.model, config.seed), publisher, extra_body)
+
     def make(task: Task, recorder: EventRecorder, agent: int) -> Participants:
         trajectory = recorded.get(task.task_id)
         cache_salt = cache_salt_of(salt, task.task_id)
         executor = LatencyInjector(latency, task_id=task.task_id, seed=config.seed)
-        return Participants(
-            target=make_target(trajectory, cache_salt),
-            speculation=NoSpeculation()
-            if speculation is Speculation.off
-            else ClientSpeculation(make_draft(trajectory, agent, cache_salt), policy, executor, recorder),
-            executor=executor,
-        )
+        if speculation is Speculation.off:
+            target = make_target(trajectory, cache_salt)
+            return Participants(target=target, speculation=NoSpeculation(), executor=executor)
+        draft, publisher = make_draft(trajectory, agent, cache_salt), None
+        if speculation is Speculation.engine:
+            publisher = ToolCachePublisher(target_client, recorder)
+            target = make_resident_target(trajectory, cache_salt, publisher)
+        else:
+            target = make_target(trajectory, cache_salt)
+        speculating = ClientSpeculation(draft, policy, executor, recorder, publisher)
+        return Participants(target=target, speculation=speculating, executor=executor)
 
     try:
         yield make

@@ -20,6 +20,7 @@ class DraftPlace(Enum):
 class Speculation(Enum):
     off = "off"
     client = "client"
+    engine = "engine"  # as client, and the engine goes on with what the client has posted
 
 
 class BackendKind(Enum):
@@ -82,7 +83,10 @@ class DraftConfig:
 @dataclass(kw_only=True)
 class BackendConfig:
     """Where the models run. `url` and `draft_url` name endpoints that run already (kind external); `api_key_env` names
-    the environment variable that holds their key. `target_port` fixes the target's port; null takes a free one."""
+    the environment variable that holds their key. `target_port` fixes the target's port; null takes a free one.
+
+    `is_residency` (O3) and `is_drafting` (O2, at most `num_speculative_tokens` a step) switch the engine side on: then
+    the speculative arm has a server of its own with the tool cache, and the baseline one without, equal in all else."""
 
     name: str = MISSING
     kind: BackendKind = BackendKind.vllm
@@ -94,7 +98,14 @@ class BackendConfig:
     max_num_seqs: int = 64
     kv_cache_gib: int | None = 1
     is_prefix_caching: bool = True
+    is_residency: bool = False
+    is_drafting: bool = False
+    num_speculative_tokens: int = 32
     start_timeout_s: float = 600.0
+
+    @property
+    def has_tool_cache(self) -> bool:
+        return self.is_residency or self.is_drafting
 
 
 @dataclass(kw_only=True)
@@ -184,6 +195,7 @@ def check(config: Config) -> None:
     _at_least_one("draft.num_samples", config.draft.num_samples)
     _at_least_one("speculation.max_executions_per_turn", config.speculation.max_executions_per_turn)
     _at_least_one("backend.max_num_seqs", config.backend.max_num_seqs)
+    _at_least_one("backend.num_speculative_tokens", config.backend.num_speculative_tokens)
     latency = config.latency
     if latency.kind != "none" and (latency.mean_s is None) == (latency.mean_g is None):
         raise ConfigError(
@@ -211,7 +223,19 @@ def check(config: Config) -> None:
             f"draft.num_samples is {draft.num_samples} at draft.model.temperature 0: all samples would be alike. "
             "Set the temperature above 0, or draft.num_samples to 1."
         )
-    if config.backend.kind is BackendKind.external and not config.backend.url:
+    backend = config.backend
+    if config.speculation.mode is Speculation.engine and not backend.has_tool_cache:
+        raise ConfigError(
+            f"speculation.mode is engine and backend {backend.name} has no tool cache: backend.is_residency and "
+            "backend.is_drafting are false; one must be true. Use backend=vllm_resident, or speculation=client."
+        )
+    if backend.has_tool_cache and backend.kind is BackendKind.external:
+        raise ConfigError(
+            f"backend.is_residency is {backend.is_residency}, backend.is_drafting is {backend.is_drafting} and "
+            "backend.kind is external; only servers that the harness starts have an engine side. Use "
+            "backend=vllm_resident, or leave both false."
+        )
+    if backend.kind is BackendKind.external and not backend.url:
         raise ConfigError("backend.url is empty; an external backend needs the endpoint's address, which ends in /v1.")
 
 

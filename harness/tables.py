@@ -42,6 +42,8 @@ OF_SPECULATION = (
     "num_cancelled",
     "num_failed",
     "num_refused",
+    "num_executed",
+    "num_failed_posts",
     "wasted_tool_s",
 )
 OF_THE_COMPARISON = (
@@ -51,6 +53,8 @@ OF_THE_COMPARISON = (
     "predicted_loaded_time_saved_pct",
     "trajectory_alpha",
     "num_identical",
+    "num_prompts",
+    "num_equal_prompts",
 )
 
 
@@ -138,6 +142,7 @@ def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
         "experiment": first["experiment"],
         "workload": first["workload"],
         "draft_place": first["draft_place"],
+        "speculation": first["speculation"],
         "num_agents": int(first["num_agents"]),
         "origin": first["origin"],
         "latency_mean_g": _number(first["latency_mean_g"]),
@@ -156,7 +161,9 @@ def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
         "draft_s": _frame_mean(rows, "draft_s"),
         "call_acceptance_rate": _frame_mean(rows, "call_acceptance_rate"),
         "eligible_share": _frame_mean(rows, "eligible_share"),
+        "executed_share": _share(rows, "num_executed", "num_confirmed"),
         "num_identical": int(rows["num_identical"].sum()) if rows["num_identical"].notna().all() else None,
+        "equal_prompts_share": _share(rows, "num_equal_prompts", "num_prompts"),
         "steps_ratio": _ratio(rows, "engine_steps"),
         "scheduled_tokens_ratio": _ratio(rows, "scheduled_tokens"),
         "cpu_s_ratio": _ratio(rows, "cpu_s"),
@@ -170,6 +177,11 @@ def _frame_mean(rows: Any, name: str) -> float | None:
 def _ratio(rows: Any, name: str) -> float | None:
     base = rows[f"{name}_base"].astype(float).sum(min_count=len(rows))
     return _number(rows[f"{name}_spec"].astype(float).sum(min_count=len(rows)) / base) if base else None
+
+
+def _share(rows: Any, part: str, whole: str) -> float | None:
+    total = rows[whole].astype(float).sum(min_count=len(rows))
+    return _number(rows[part].astype(float).sum(min_count=len(rows)) / total) if total else None
 
 
 def _number(value: Any) -> float | None:

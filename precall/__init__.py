@@ -5,7 +5,9 @@ from precall.chat import ChatClient, ChatTarget, Sampling
 from precall.drafts.chat_model import ChatDraft
 from precall.ledger import Ledger
 from precall.policy import LaunchPolicy
+from precall.resident_target import ResidentTarget
 from precall.speculation import ClientSpeculation, NoSpeculation
+from precall.tool_cache import ToolCachePublisher
 from precall.tools import Effect, Tool
 from precall.turn import TurnRunner
 
@@ -19,8 +21,10 @@ __all__ = [
     "Ledger",
     "NoSpeculation",
     "Observation",
+    "ResidentTarget",
     "Sampling",
     "Tool",
+    "ToolCachePublisher",
     "ToolCall",
     "TurnRunner",
     "canonical_key",

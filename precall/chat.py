@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,13 +62,28 @@ class ChatClient:
         `extra_body` entries go into the request's body beside the standard ones. Raises BackendError when the
         endpoint refuses, fails or breaks off.
         """
+        builder = GenerationBuilder(sent_s=now_s())
+        async with aclosing(self.stream(messages, tools, sampling, extra_body, extra_headers)) as chunks:
+            async for chunk in chunks:
+                builder.add(chunk, now_s())
+        return builder.build(finished_s=now_s())
+
+    async def stream(
+        self,
+        messages: Messages,
+        tools: Sequence[Tool],
+        sampling: Sampling,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Send one request and yield its chunks as they come; `generate` says what is sent and raised."""
         import httpx
         import openai
 
         request: dict[str, Any] = {"model": self.model, "messages": list(messages), **sampling.to_openai()}
         if tools:
             request["tools"] = [tool.to_openai() for tool in tools]
-        builder = GenerationBuilder(sent_s=now_s())
+        is_finished = False
         try:
             stream = await self._completions.create(
                 **request,
@@ -78,13 +94,30 @@ class ChatClient:
             )
             async with stream:
                 async for chunk in stream:
-                    builder.add(chunk, now_s())
+                    is_finished = is_finished or any(choice.finish_reason for choice in chunk.choices)
+                    yield chunk
         except (openai.OpenAIError, httpx.HTTPError, OSError, ValueError) as error:  # ValueError: no JSON, or no UTF-8
             raise BackendError(self._describe(error)) from error
-        generation = builder.build(finished_s=now_s())
-        if generation.finish_reason is None:
+        if not is_finished:
             raise BackendError(f"{self.base_url} ended the stream of {self.model} without a finish_reason.")
-        return generation
+
+    async def post(self, path: str, body: Any, headers: Mapping[str, str], timeout_s: float) -> tuple[int, str]:
+        """Post JSON to a path below the server's root and return the answer's status and text.
+
+        Raises BackendError when there is no answer.
+        """
+        import httpx
+        import openai
+
+        url = f"{self.base_url.rstrip('/').removesuffix('/v1')}{path}"
+        options: Any = {"headers": dict(headers), "timeout": timeout_s}
+        try:
+            answer = await self._openai.post(url, cast_to=httpx.Response, body=body, options=options)
+        except openai.APIStatusError as error:
+            return error.status_code, error.message
+        except (openai.OpenAIError, httpx.HTTPError, OSError, ValueError) as error:
+            raise BackendError(self._describe(error)) from error
+        return answer.status_code, answer.text
 
     def _describe(self, error: BaseException) -> str:
         reason = str(error) or type(error).__name__

@@ -17,7 +17,8 @@ class EventKind(StrEnum):
     TRAJECTORY_STARTED = "trajectory_started"
     TURN_STARTED = "turn_started"
     GENERATION_FINISHED = "generation_finished"
-    # sent_s, first_token_s, finished_s, num_prompt_tokens, num_output_tokens, num_calls, prompt_hash, finish_reason
+    # sent_s, first_token_s, finished_s, num_prompt_tokens, num_output_tokens, num_calls, prompt_hash, output_hash,
+    # finish_reason
     DRAFT_STARTED = "draft_started"
     DRAFT_ANSWERED = "draft_answered"  # sample, sent_s, calls, num_output_tokens
     DRAFT_FAILED = "draft_failed"  # message
@@ -26,7 +27,10 @@ class EventKind(StrEnum):
     EXECUTION_REFUSED = "execution_refused"  # name, arguments, reason
     EXECUTION_ENDED = "execution_ended"  # name, arguments, fate, launched_s, duration_s
     CALL_SETTLED = "call_settled"
-    # name, arguments, confirmed_s, outcome, is_predicted, is_eligible, duration_s, is_error, observation_hash
+    # name, arguments, confirmed_s, outcome, is_predicted, is_eligible, is_executed (by the engine), duration_s,
+    # is_error, observation_hash
+    OUTPUT_POSTED = "output_posted"  # name, arguments, is_running: the tool cache has taken it
+    POST_FAILED = "post_failed"  # name, arguments, is_running, status (None: there was no answer), message
     TRAJECTORY_FINISHED = "trajectory_finished"  # status, message
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from precall.calls import CallKey, Observation, ToolCall
 from precall.events import EventKind, EventRecorder, now_s
@@ -33,12 +34,22 @@ class _Execution:
     launched_s: float
 
 
+class Publisher(Protocol):
+    """Hears of every execution, so that it can tell others what the tool returned."""
+
+    def launched(self, turn: int, tool: Tool, call: ToolCall, execution: asyncio.Task[Observation]) -> None:
+        """Returns at once."""
+
+    async def aclose(self) -> None: ...
+
+
 class Executions:
     """The executions of one turn at a time; `end_turn` settles whatever the turn did not use."""
 
-    def __init__(self, executor: ToolExecutor, recorder: EventRecorder) -> None:
+    def __init__(self, executor: ToolExecutor, recorder: EventRecorder, publisher: Publisher | None = None) -> None:
         self._executor = executor
         self._recorder = recorder
+        self._publisher = publisher
         self._turn = 0
         self._alive: dict[CallKey, _Execution] = {}
         self._cancelled: set[asyncio.Task[Observation]] = set()
@@ -50,6 +61,8 @@ class Executions:
         task = asyncio.create_task(_run(self._executor, tool, call, occurrence))
         self._alive[key] = _Execution(tool=tool, task=task, launched_s=now_s())
         self._recorder.emit(EventKind.EXECUTION_LAUNCHED, turn, name=key.name, arguments=key.arguments)
+        if self._publisher is not None:
+            self._publisher.launched(turn, tool, call, task)
 
     async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
         """Hand over the observation for `key`, waiting for it if the tool still runs. A miss comes with None."""
@@ -65,6 +78,22 @@ class Executions:
         self._end(key, execution, Fate.USED)
         return outcome, observation
 
+    def use(self, key: CallKey) -> Observation | None:
+        """Settle the execution of a call whose observation the engine has used, and hand over its own.
+
+        None when there is none, or it has failed or still runs: then the engine used an earlier one, and this one is
+        dropped.
+        """
+        execution = self._alive.get(key)
+        if execution is None:
+            return None
+        if not execution.task.done() or execution.task.result().is_error:
+            self._drop([key])
+            return None
+        del self._alive[key]
+        self._end(key, execution, Fate.USED)
+        return execution.task.result()
+
     def state_changed(self) -> None:
         """Drop every execution that read state which a confirmed call has just changed."""
         self._drop([key for key, execution in self._alive.items() if execution.tool.effect is not Effect.PURE])
@@ -78,6 +107,8 @@ class Executions:
         self.end_turn()
         await asyncio.gather(*self._cancelled, return_exceptions=True)
         self._cancelled.clear()
+        if self._publisher is not None:
+            await self._publisher.aclose()
 
     def _drop(self, keys: list[CallKey]) -> None:
         for key in keys:

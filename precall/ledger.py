@@ -11,7 +11,8 @@ from precall.executions import Fate, Outcome
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """Counts over any set of finished trajectories. Two balances hold, or the events contradict each other:
-    launched = used + wasted + cancelled + failed, and confirmed = ready hits + pending hits + misses."""
+    launched = used + wasted + cancelled + failed, and confirmed = ready hits + pending hits + misses. `num_executed`
+    counts the confirmed calls, all of them ready hits, whose turn the engine executed."""
 
     num_launched: int
     num_used: int
@@ -25,6 +26,7 @@ class Ledger:
     num_misses: int
     num_matched: int
     num_eligible: int
+    num_executed: int
     wasted_tool_s: float
 
     def __post_init__(self) -> None:
@@ -33,7 +35,11 @@ class Ledger:
         settled = self.num_ready_hits + self.num_pending_hits + self.num_misses
         assert self.num_confirmed == settled, f"{self.num_confirmed} calls confirmed, {settled} settled"
         hits = self.num_ready_hits + self.num_pending_hits
-        assert hits == self.num_used, f"{hits} hits, {self.num_used} executions used"
+        # What the engine executed may have hit the entry of an earlier turn, whose execution was written off there.
+        own = hits - self.num_executed
+        assert own <= self.num_used <= hits, (
+            f"{hits} hits, {self.num_used} executions used, {self.num_executed} calls executed"
+        )
 
     @property
     def call_acceptance_rate(self) -> float | None:
@@ -56,7 +62,7 @@ class Ledger:
         kinds: Counter[EventKind] = Counter()
         fates: Counter[str] = Counter()
         outcomes: Counter[str] = Counter()
-        num_matched = num_eligible = 0
+        num_matched = num_eligible = num_executed = 0
         wasted_tool_s = 0.0
         for event in events:
             kinds[event.kind] += 1
@@ -68,6 +74,7 @@ class Ledger:
                 outcomes[event.data["outcome"]] += 1
                 num_matched += event.data["is_predicted"]
                 num_eligible += event.data["is_eligible"]
+                num_executed += event.data["is_executed"]
         return cls(
             num_launched=kinds[EventKind.EXECUTION_LAUNCHED],
             num_used=fates[Fate.USED],
@@ -81,5 +88,6 @@ class Ledger:
             num_misses=outcomes[Outcome.MISS],
             num_matched=num_matched,
             num_eligible=num_eligible,
+            num_executed=num_executed,
             wasted_tool_s=wasted_tool_s,
         )

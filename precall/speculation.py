@@ -11,7 +11,7 @@ from precall.chat import Messages
 from precall.drafts.protocol import Draft, Prediction
 from precall.errors import BackendError, MalformedCallError
 from precall.events import EventKind, EventRecorder
-from precall.executions import Executions, Outcome
+from precall.executions import Executions, Outcome, Publisher
 from precall.policy import LaunchPolicy
 from precall.tools import Tool, ToolExecutor
 
@@ -27,6 +27,10 @@ class Speculation(Protocol):
 
     async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
         """Hand over the observation of a confirmed call, waiting for it if its tool still runs."""
+        ...
+
+    def use(self, key: CallKey) -> Observation | None:
+        """The engine has used the observation of a confirmed call: hand over what this side has of it, if anything."""
         ...
 
     def has_predicted(self, key: CallKey) -> bool: ...
@@ -52,6 +56,9 @@ class NoSpeculation:
     async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
         return Outcome.MISS, None
 
+    def use(self, key: CallKey) -> Observation | None:
+        return None
+
     def has_predicted(self, key: CallKey) -> bool:
         return False
 
@@ -69,13 +76,23 @@ class NoSpeculation:
 
 
 class ClientSpeculation:
-    """Client-side speculation: the draft's calls run on this side while the target generates."""
+    """Client-side speculation: the draft's calls run on this side while the target generates.
 
-    def __init__(self, draft: Draft, policy: LaunchPolicy, executor: ToolExecutor, recorder: EventRecorder) -> None:
+    With a `publisher` such as precall.tool_cache.ToolCachePublisher it is the client half of the engine side.
+    """
+
+    def __init__(
+        self,
+        draft: Draft,
+        policy: LaunchPolicy,
+        executor: ToolExecutor,
+        recorder: EventRecorder,
+        publisher: Publisher | None = None,
+    ) -> None:
         self._draft = draft
         self._policy = policy
         self._recorder = recorder
-        self._executions = Executions(executor, recorder)
+        self._executions = Executions(executor, recorder, publisher)
         self._predicted: set[CallKey] = set()
         self._num_launched = 0
         self._drafting: asyncio.Task[None] | None = None
@@ -145,6 +162,9 @@ class ClientSpeculation:
 
     async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
         return await self._executions.take(key)
+
+    def use(self, key: CallKey) -> Observation | None:
+        return self._executions.use(key)
 
     def has_predicted(self, key: CallKey) -> bool:
         return key in self._predicted

@@ -14,7 +14,8 @@ class Generation:
 
     Times are on the event loop's clock: request sent, first token, end of the stream (seconds). Token ids are present
     only if the server was asked for them and returns them. `is_continued` says that the response goes on with another
-    turn, as that of a resident sequence does.
+    turn, as that of a resident sequence does; `observations` are then what the engine has put behind the calls, one per
+    call, None where the calls are still to be run.
     """
 
     content: str
@@ -29,11 +30,17 @@ class Generation:
     prompt_token_ids: tuple[int, ...] | None = None
     output_token_ids: tuple[int, ...] | None = None
     is_continued: bool = False
+    observations: tuple[str, ...] | None = None
 
     @property
     def prompt_hash(self) -> str | None:
         """A hash of the prompt's token ids as the engine received them."""
         return None if self.prompt_token_ids is None else hash_token_ids(self.prompt_token_ids)
+
+    @property
+    def output_hash(self) -> str | None:
+        """A hash of the token ids that the model generated."""
+        return None if self.output_token_ids is None else hash_token_ids(self.output_token_ids)
 
     def to_message(self) -> dict[str, Any]:
         """Return the assistant message that stands for this generation in the history.

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from precall.calls import CallKey, Observation, ToolCall, canonical_key
 from precall.chat import Messages
-from precall.errors import MalformedCallError
+from precall.errors import BackendError, MalformedCallError
 from precall.events import EventKind, EventRecorder, now_s
 from precall.executions import Outcome
 from precall.speculation import Speculation
@@ -25,7 +25,8 @@ from precall.tools import Tool, ToolExecutor
 
 class Target(Protocol):
     """The authoritative model. One response holds one turn, or several where the engine keeps the sequence resident;
-    every generation but a response's last has `is_continued` set."""
+    every generation but a response's last has `is_continued` set. One with `observations` has been executed by the
+    engine: its tools are not run again."""
 
     def turns(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Generation, None]: ...
 
@@ -93,17 +94,22 @@ class TurnRunner:
             num_output_tokens=generation.num_output_tokens,
             num_calls=len(generation.tool_calls),
             prompt_hash=generation.prompt_hash,
+            output_hash=generation.output_hash,
             finish_reason=generation.finish_reason,
         )
         self._speculation.target_finished()
-        observations = [await self._observe(turn, call) for call in generation.tool_calls]
+        executed = generation.observations or [None] * len(generation.tool_calls)
+        observations = [
+            await self._observe(turn, call, text) for call, text in zip(generation.tool_calls, executed, strict=True)
+        ]
         self._speculation.end_turn()
         messages.append(generation.to_message())
         for call, observation in zip(generation.tool_calls, observations, strict=True):
             messages.append({"role": "tool", "tool_call_id": call.call_id, "content": observation.content})
         return Turn(index=turn, generation=generation, observations=tuple(observations))
 
-    async def _observe(self, turn: int, call: ToolCall) -> Observation:
+    async def _observe(self, turn: int, call: ToolCall, executed: str | None) -> Observation:
+        """Return the observation of a call; `executed` is the one that the engine has used, None where it used none."""
         confirmed_s = now_s()
         tool = self._tools.get(call.name)
         outcome, is_predicted, arguments = Outcome.MISS, False, call.arguments
@@ -117,9 +123,14 @@ class TurnRunner:
                 observation = Observation(content=f"Error: {error}", is_error=True)
             else:
                 arguments, is_predicted = key.arguments, self._speculation.has_predicted(key)
-                outcome, taken = await self._speculation.take(key)
-                observation = taken or await self._run(tool, call, key)
+                if executed is None:
+                    outcome, taken = await self._speculation.take(key)
+                    observation = taken or await self._run(tool, call, key)
+                else:
+                    outcome, observation = Outcome.READY_HIT, self._executed(key, executed)
                 self._num_confirmed[key] += 1
+        if executed is not None and outcome is Outcome.MISS:
+            raise BackendError(f"The server says that it had the result of a call that cannot be run: {call}")
         self._recorder.emit(
             EventKind.CALL_SETTLED,
             turn,
@@ -129,11 +140,16 @@ class TurnRunner:
             outcome=outcome,
             is_predicted=is_predicted,
             is_eligible=tool is not None and self._speculation.is_eligible(tool),
+            is_executed=executed is not None,
             duration_s=observation.duration_s,
             is_error=observation.is_error,
             observation_hash=hashlib.sha256(observation.content.encode()).hexdigest()[:16],
         )
         return observation
+
+    def _executed(self, key: CallKey, text: str) -> Observation:
+        execution = self._speculation.use(key)
+        return Observation(content=text, duration_s=None if execution is None else execution.duration_s)
 
     async def _run(self, tool: Tool, call: ToolCall, key: CallKey) -> Observation:
         observation = await self._executor(tool, call, self._num_confirmed[key])

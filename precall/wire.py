@@ -82,7 +82,8 @@ class ExecutedTurn:
     """A turn whose calls the engine took from the cache: the messages to append to the history, and its sizes.
 
     `num_prompt_tokens` is the length of the sequence before the turn. Token ids are there when the request asked for
-    them (`return_token_ids`): what the model generated, and what was appended for the results.
+    them (`return_token_ids`): the request's prompt with the first executed turn of a response, what the model
+    generated, and what was appended for the results.
     """
 
     reasoning: str
@@ -91,6 +92,7 @@ class ExecutedTurn:
     outputs: tuple[str, ...]
     num_prompt_tokens: int
     num_output_tokens: int
+    prompt_token_ids: tuple[int, ...] | None = None
     token_ids: tuple[int, ...] | None = None
     result_token_ids: tuple[int, ...] | None = None
 
@@ -111,8 +113,36 @@ class ExecutedTurn:
 
     def to_json(self) -> dict[str, Any]:
         body = {"messages": self.messages()}
-        names = ("num_prompt_tokens", "num_output_tokens", "token_ids", "result_token_ids")
+        names = ("num_prompt_tokens", "num_output_tokens", "prompt_token_ids", "token_ids", "result_token_ids")
         return body | {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def parse_executed_turns(value: Any) -> tuple[ExecutedTurn, ...]:
+    """Return the executed turns in the field `precall` of a response or of an event of its stream.
+
+    Raises KeyError, TypeError or ValueError when the field is not what `ExecutedTurn.to_json` gives.
+    """
+    return tuple(_parse_executed_turn(turn) for turn in value["executed_turns"])
+
+
+def _parse_executed_turn(value: Any) -> ExecutedTurn:
+    assistant, *results = value["messages"]
+    calls = tuple(
+        ToolCall(name=call["function"]["name"], arguments=call["function"]["arguments"], call_id=call["id"])
+        for call in assistant["tool_calls"]
+    )
+    if [call.call_id for call in calls] != [result["tool_call_id"] for result in results]:
+        raise ValueError("the results are not those of the calls, in their order")
+    ids = {name: tuple(value[name]) for name in ("prompt_token_ids", "token_ids", "result_token_ids") if name in value}
+    return ExecutedTurn(
+        reasoning=assistant.get("reasoning") or "",
+        content=assistant["content"] or "",
+        calls=calls,
+        outputs=tuple(result["content"] for result in results),
+        num_prompt_tokens=value["num_prompt_tokens"],
+        num_output_tokens=value["num_output_tokens"],
+        **ids,
+    )
 
 
 def parse_options(value: Any) -> ResponseOptions:

@@ -85,6 +85,8 @@ def arm_metrics(
         "num_cancelled": ledger.num_cancelled,
         "num_failed": ledger.num_failed,
         "num_refused": ledger.num_refused,
+        "num_executed": ledger.num_executed,
+        "num_failed_posts": sum(event.kind is EventKind.POST_FAILED for event in events),
         "wasted_tool_s": ledger.wasted_tool_s,
         "engine_steps": counters.get(STEPS),
         "decode_steps": counters.get(DECODE_STEPS),

@@ -1,6 +1,7 @@
 """Metrics of a cell: the baseline and the speculative arm side by side, and what the cost model predicts for them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -47,45 +48,72 @@ def mean_per_agent(runs: Sequence[Sequence[float]]) -> list[float]:
     return [fmean(times) for times in zip(*runs, strict=True)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How many hashes were found equal in all runs (`num_identical`, of prompts, generated tokens and observations),
+    and how many of the speculative runs' prompts there were and equal the baseline's."""
+
+    num_identical: int
+    num_prompts: int
+    num_equal_prompts: int
+
+
 def fingerprint(events: Sequence[Event]) -> dict[str, list[Any]]:
-    """Return, per task, what the engine was given and what the tools returned, turn by turn, as hashes.
+    """Return, per task, what the engine was given, what it generated and what the tools returned, turn by turn, as
+    hashes.
 
     Raises MeasurementError when the server did not say what it was given.
     """
     prints: dict[str, list[Any]] = {}
     for event in events:
         if event.kind is EventKind.GENERATION_FINISHED:
-            if event.data["prompt_hash"] is None:
-                raise MeasurementError(
-                    f"{event.trajectory_id}, turn {event.turn}: the server returned no token ids of the prompt, "
-                    "without which runs cannot be compared. Replay needs a vLLM server."
-                )
-            prints.setdefault(task_id_of(event), []).append(("prompt", event.turn, event.data["prompt_hash"]))
+            for what in ("prompt", "output"):
+                if event.data[f"{what}_hash"] is None:
+                    raise MeasurementError(
+                        f"{event.trajectory_id}, turn {event.turn}: the server returned no token ids of the {what}, "
+                        "without which runs cannot be compared. Replay needs a vLLM server."
+                    )
+                prints.setdefault(task_id_of(event), []).append((what, event.turn, event.data[f"{what}_hash"]))
         elif event.kind is EventKind.CALL_SETTLED:
             entry = ("observation", event.turn, event.data["name"], event.data["observation_hash"])
             prints.setdefault(task_id_of(event), []).append(entry)
     return prints
 
 
-def check_identical(runs: Mapping[str, Sequence[Event]]) -> int:
-    """Return how many prompts and observations were compared; all runs must agree on every one.
+def check_identical(runs: Mapping[str, Sequence[Event]], *, may_prompts_of_spec_differ: bool = False) -> Agreement:
+    """Return how much was compared; all runs must agree on every prompt, generated token and observation.
 
-    Raises MeasurementError, which names run, task and turn, when they do not.
+    A resident sequence keeps what a chat template may rewrite when it renders the history anew; with
+    `may_prompts_of_spec_differ` the prompts of runs named `spec` are counted and need not be equal.
+    Raises MeasurementError, which names run, task and turn, when runs do not agree.
     """
     names = list(runs)
-    first = fingerprint(runs[names[0]])
-    for name in names[1:]:
-        other = fingerprint(runs[name])
+    reference = next(name for name in names if not may_prompts_of_spec_differ or name.startswith("base"))
+    first = fingerprint(runs[reference])
+    num_prompts = num_equal_prompts = 0
+    for name in names:
+        other, is_spec = fingerprint(runs[name]), name.startswith("spec")
         for task_id in sorted(first.keys() | other.keys()):
             ours, theirs = first.get(task_id, []), other.get(task_id, [])
+            if is_spec:
+                prompts = [entry for entry in theirs if entry[0] == "prompt"]
+                num_prompts += len(prompts)
+                num_equal_prompts += len(set(prompts).intersection(ours))
+            if is_spec and may_prompts_of_spec_differ:
+                ours, theirs = ([entry for entry in both if entry[0] != "prompt"] for both in (ours, theirs))
             if ours == theirs:
                 continue
             differing = next((a, b) for a, b in zip([*ours, None], [*theirs, None], strict=False) if a != b)
             raise MeasurementError(
-                f"Task {task_id} differs between run {names[0]} and run {name}: {differing[0]} against {differing[1]}. "
-                "Prompts and observations must be the same in every arm."
+                f"Task {task_id} differs between run {reference} and run {name}: {differing[0]} against "
+                f"{differing[1]}. Prompts, generated tokens and observations must be the same in every arm."
             )
-    return sum(len(entries) for entries in first.values())
+    kinds = [entry[0] for entries in first.values() for entry in entries]
+    return Agreement(
+        num_identical=len(kinds) - kinds.count("prompt") * may_prompts_of_spec_differ,
+        num_prompts=num_prompts,
+        num_equal_prompts=num_equal_prompts,
+    )
 
 
 def check_drafts_answered(events: Sequence[Event]) -> None:

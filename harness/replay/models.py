@@ -1,7 +1,7 @@
 """A target and a draft that follow a recorded trajectory, each object for one trajectory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from harness.replay.rendering import HermesRenderer
@@ -34,17 +34,11 @@ class ReplayTarget:
     async def turns(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Generation, None]:
         turn = self._trajectory.turns[self._next_turn]
         if self._next_turn:
-            _check_observations(self._trajectory, self._next_turn - 1, messages)
+            check_observations(self._trajectory, self._next_turn - 1, observations_in(messages))
         self._next_turn += 1
         token_ids = self._renderer.target_tokens(turn)
         generation = await _generate_forced(self._client, messages, tools, token_ids, self._cache_salt)
-        recorded = [(call.name, call.arguments) for call in turn.calls]
-        parsed = [(call.name, call.arguments) for call in generation.tool_calls]
-        if parsed != recorded:
-            raise ReplayDivergenceError(
-                f"Turn {self._next_turn - 1} of {self._trajectory.task_id}: the server parsed the calls {parsed}; "
-                f"recorded are {recorded}. Is its --tool-call-parser the one of the recording's form?"
-            )
+        check_calls(self._trajectory, self._next_turn - 1, generation)
         yield generation
 
 
@@ -58,11 +52,9 @@ class ReplayDraft:
         self._trajectory = trajectory
         self._renderer = renderer
         self._cache_salt = cache_salt
-        self._next_turn = 0
 
     async def predict(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Prediction, None]:
-        turn = self._trajectory.turns[self._next_turn]
-        self._next_turn += 1
+        turn = self._trajectory.turns[turn_of(messages)]
 
         async def ask(sample: int) -> Prediction:
             token_ids = self._renderer.draft_tokens(turn.draft_samples[sample])
@@ -93,10 +85,9 @@ class TimedDraft:
     def __init__(self, trajectory: RecordedTrajectory, sample_s: Sequence[Sequence[float]]) -> None:
         self._trajectory = trajectory
         self._sample_s = sample_s
-        self._next_turn = 0
 
     async def predict(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Prediction, None]:
-        index, self._next_turn = self._next_turn, self._next_turn + 1
+        index = turn_of(messages)
         samples = self._trajectory.turns[index].draft_samples
         times_s = self._sample_s[index]
         sent_s = now_s()
@@ -134,12 +125,34 @@ class RecordedTarget:
         )
 
 
-def _check_observations(trajectory: RecordedTrajectory, index: int, messages: Messages) -> None:
-    """Raise ReplayDivergenceError unless the history holds the observations that were recorded for turn `index`."""
+def turn_of(messages: Messages) -> int:
+    """Return the turn that follows a history. A draft cannot count its requests instead: one whose turn ends before it
+    was asked for anything is never asked."""
+    return sum(message["role"] == "assistant" for message in messages)
+
+
+def observations_in(messages: Messages) -> list[str]:
+    """Return all observations of a history."""
+    return [message["content"] for message in messages if message["role"] == "tool"]
+
+
+def check_calls(trajectory: RecordedTrajectory, index: int, generation: Generation) -> None:
+    """Raise ReplayDivergenceError unless the server parsed the calls that were recorded for turn `index`."""
+    recorded = [(call.name, call.arguments) for call in trajectory.turns[index].calls]
+    parsed = [(call.name, call.arguments) for call in generation.tool_calls]
+    if parsed != recorded:
+        raise ReplayDivergenceError(
+            f"Turn {index} of {trajectory.task_id}: the server parsed the calls {parsed}; "
+            f"recorded are {recorded}. Is its --tool-call-parser the one of the recording's form?"
+        )
+
+
+def check_observations(trajectory: RecordedTrajectory, index: int, observed: Sequence[str]) -> None:
+    """Raise ReplayDivergenceError unless `observed` ends with the observations that were recorded for turn `index`."""
     recorded = trajectory.turns[index].observations
     if not recorded:
         return
-    returned = [message["content"] for message in messages if message["role"] == "tool"][-len(recorded) :]
+    returned = observed[-len(recorded) :]
     for call, expected, actual in zip(trajectory.turns[index].calls, recorded, returned, strict=True):
         if expected.content != actual:
             raise ReplayDivergenceError(
@@ -151,17 +164,24 @@ def _check_observations(trajectory: RecordedTrajectory, index: int, messages: Me
 async def _generate_forced(
     client: ChatClient, messages: Messages, tools: Sequence[Tool], token_ids: list[int], cache_salt: str
 ) -> Generation:
-    extra_body: Mapping[str, Any] = {
-        "vllm_xargs": {"replay_token_ids": token_ids},
-        "return_token_ids": True,
-        "cache_salt": cache_salt,
-    }
-    generation = await client.generate(messages, tools, Sampling(max_tokens=len(token_ids)), extra_body)
+    body = forced_body(token_ids, cache_salt)
+    generation = await client.generate(messages, tools, Sampling(max_tokens=len(token_ids)), body)
+    check_tokens(client, generation, token_ids)
+    return generation
+
+
+def forced_body(token_ids: Sequence[int], cache_salt: str) -> dict[str, Any]:
+    """Return what a chat request's body holds so that the engine generates `token_ids`."""
+    xargs = {"replay_token_ids": list(token_ids)}
+    return {"vllm_xargs": xargs, "return_token_ids": True, "cache_salt": cache_salt}
+
+
+def check_tokens(client: ChatClient, generation: Generation, token_ids: Sequence[int]) -> None:
+    """Raise ReplayDivergenceError unless the engine generated `token_ids`."""
     if generation.output_token_ids is None:
         raise ReplayDivergenceError(f"{client.base_url} returned no token ids; replay needs a vLLM server.")
-    if list(generation.output_token_ids) != token_ids:
+    if generation.output_token_ids != tuple(token_ids):
         raise ReplayDivergenceError(
             f"{client.base_url} generated {len(generation.output_token_ids)} tokens that are not the {len(token_ids)} "
             "recorded ones. Is the replay plugin loaded, and does Model Runner V1 run?"
         )
-    return generation

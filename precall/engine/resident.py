@@ -84,7 +84,7 @@ class ResidentRequest:
             session.push(list(context), self._turn_params(call.params, len(context)))
             turn = await session.turn()
             while (splice := await self._splice(turn, len(context), call.params, reservation)) is not None:
-                self._record(splice, len(context), turn)
+                self._record(splice, context, turn)
                 context += [*turn.token_ids, *splice.token_ids]
                 chunk = [turn.token_ids[-1], *splice.token_ids]
                 session.push(chunk, self._turn_params(call.params, len(context)))
@@ -118,12 +118,12 @@ class ResidentRequest:
             return None
         return splice
 
-    def _record(self, splice: Splice, num_context: int, turn: Turn) -> None:
+    def _record(self, splice: Splice, context: list[int], turn: Turn) -> None:
         self.num_executed += 1
         self.num_generated += len(turn.token_ids)
         self.num_reasoning += splice.num_reasoning_tokens
         # All that has been through the model: not the turn's last token, which is sent again.
-        self.metrics.spliced(len(splice.token_ids), num_context + len(turn.token_ids) - 1)
+        self.metrics.spliced(len(splice.token_ids), len(context) + len(turn.token_ids) - 1)
         has_ids = bool(self.request.return_token_ids)
         self.on_executed(
             ExecutedTurn(
@@ -131,8 +131,9 @@ class ResidentRequest:
                 content=splice.content,
                 calls=splice.calls,
                 outputs=splice.texts,
-                num_prompt_tokens=num_context,
+                num_prompt_tokens=len(context),
                 num_output_tokens=len(turn.token_ids),
+                prompt_token_ids=tuple(context) if has_ids and self.num_executed == 1 else None,
                 token_ids=tuple(turn.token_ids) if has_ids else None,
                 result_token_ids=tuple(splice.token_ids) if has_ids else None,
             )

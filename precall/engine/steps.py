@@ -65,8 +65,10 @@ class StepLogger(compat.stat_logger_base()):
     def record(
         self, scheduler_stats: Any, iteration_stats: Any, mm_cache_stats: Any = None, engine_idx: int = 0
     ) -> None:
-        details = None if scheduler_stats is None else scheduler_stats.iteration_details
-        if self._counters is None or details is None or details.is_dummy:
+        if self._counters is None or scheduler_stats is None:
+            return
+        details = scheduler_stats.iteration_details
+        if details is None or details.is_dummy:
             return
         self._counters.steps.inc()
         if details.num_generation_requests:

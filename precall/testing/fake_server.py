@@ -1,4 +1,5 @@
-"""A chat-completions server on 127.0.0.1 that streams scripted answers, in the form in which vLLM streams them."""
+"""A chat-completions server on 127.0.0.1 that streams scripted answers, in the form in which vLLM streams them, and
+takes posts to the tool cache."""
 
 import asyncio
 import contextlib
@@ -9,19 +10,22 @@ from types import TracebackType
 from typing import Any
 
 from precall.calls import ToolCall
+from precall.wire import OPTIONS_FIELD, REQUEST_ID_HEADER, RESPONSE_ID_PREFIX, ExecutedTurn, post_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """One response: HTTP status and headers, then `events`, each the data of one server-sent event.
 
-    `delay_s` passes before the first event and before each that follows (real seconds). `is_broken_off` closes the
-    connection after the last event, in the middle of the body. A status other than 200 sends `events[0]` as its body.
+    `delay_s` passes before the first event and before each that follows (real seconds). No event is sent before
+    `num_posts` posts have come for the response. `is_broken_off` closes the connection after the last event, in the
+    middle of the body. A status other than 200 sends `events[0]` as its body.
     """
 
     events: tuple[str, ...] = ()
     status: int = 200
     delay_s: float = 0.0
+    num_posts: int = 0
     is_broken_off: bool = False
 
 
@@ -31,6 +35,12 @@ def chunk(delta: dict[str, Any] | None = None, *, finish_reason: str | None = No
     if "token_ids" in extra:
         choice["token_ids"] = extra.pop("token_ids")
     return json.dumps({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [choice], **extra})
+
+
+def executed_chunk(*turns: ExecutedTurn) -> str:
+    """Return the data of the event that tells of turns which the engine has executed."""
+    field = {"executed_turns": [turn.to_json() for turn in turns]}
+    return json.dumps({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], OPTIONS_FIELD: field})
 
 
 def usage_chunk(num_prompt_tokens: int, num_output_tokens: int) -> str:
@@ -66,21 +76,25 @@ def answer_of(*, content: str = "", calls: Sequence[ToolCall] = (), delay_s: flo
 class FakeChatServer:
     """Gives request i the answer `answers[i]`; an asynchronous context manager, `base_url` is valid inside.
 
-    `requests` holds the bodies received, `headers` their headers; `num_broken_off` counts clients that left before
-    their answer was complete.
+    `requests` holds the bodies received, `headers` their headers; `posts` holds paths, headers and entries of what was
+    posted to the tool cache, each answered with `post_status`, or with nothing where that is None. `num_broken_off`
+    counts clients that left before their answer was complete.
     """
 
     answers: Sequence[Answer]
+    post_status: int | None = 200
     base_url: str = field(default="", init=False)
     requests: list[dict[str, Any]] = field(default_factory=list, init=False)
     headers: list[dict[str, str]] = field(default_factory=list, init=False)
+    posts: list[tuple[str, dict[str, str], list[dict[str, Any]]]] = field(default_factory=list, init=False)
     num_broken_off: int = field(default=0, init=False)
     _server: asyncio.Server | None = field(default=None, init=False)
     _connections: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition, init=False)
 
     async def until(self, is_reached: Callable[[], bool], limit_s: float = 5.0) -> None:
-        """Wait until `is_reached()` says so of `requests` and `num_broken_off`. Raises TimeoutError after `limit_s`."""
+        """Wait until `is_reached()` says so of `requests`, `posts` and `num_broken_off`. Raises TimeoutError after
+        `limit_s`."""
         async with asyncio.timeout(limit_s), self._changed:
             await self._changed.wait_for(is_reached)
 
@@ -108,13 +122,17 @@ class FakeChatServer:
         assert task is not None, "a connection is served in a task"
         self._connections.add(task)
         try:
-            headers, body = await _read_request(reader)
+            path, headers, body = await _read_request(reader)
+            if not path.endswith("/chat/completions"):
+                await self._take_post(writer, path, headers, json.loads(body))
+                return
             index = len(self.requests)
             self.requests.append(json.loads(body))
             self.headers.append(headers)
             await self._notify()
             answer = self.answers[index] if index < len(self.answers) else _NO_ANSWER
-            sending = asyncio.create_task(_send(writer, answer))
+            response_id = f"{RESPONSE_ID_PREFIX}{headers.get(REQUEST_ID_HEADER.lower())}"
+            sending = asyncio.create_task(self._answer(writer, answer, post_path(response_id)))
             leaving = asyncio.create_task(reader.read())  # returns when the client closes its side
             try:
                 await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -130,23 +148,40 @@ class FakeChatServer:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
+    async def _answer(self, writer: asyncio.StreamWriter, answer: Answer, path: str) -> None:
+        await self.until(lambda: sum(posted == path for posted, _, _ in self.posts) >= answer.num_posts)
+        await _send(writer, answer)
+
+    async def _take_post(
+        self, writer: asyncio.StreamWriter, path: str, headers: dict[str, str], entries: list[dict[str, Any]]
+    ) -> None:
+        self.posts.append((path, headers, entries))
+        if self.post_status is not None:
+            taken = {"cached": len(entries)} if self.post_status == 200 else {"error": {"message": "scripted"}}
+            await _send_json(writer, self.post_status, json.dumps(taken))
+        await self._notify()
+
 
 _NO_ANSWER = Answer(status=500, events=(json.dumps({"error": {"message": "the script holds no more answers"}}),))
 
 
-async def _read_request(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:
+async def _read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     lines = [line.partition(":") for line in head.split("\r\n")[1:] if line]
     headers = {name.strip().lower(): value.strip() for name, _, value in lines}
-    return headers, await reader.readexactly(int(headers.get("content-length", "0")))
+    return head.split(" ")[1], headers, await reader.readexactly(int(headers.get("content-length", "0")))
+
+
+async def _send_json(writer: asyncio.StreamWriter, status: int, text: str) -> None:
+    body = text.encode()
+    head = f"HTTP/1.1 {status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
+    await writer.drain()
 
 
 async def _send(writer: asyncio.StreamWriter, answer: Answer) -> None:
     if answer.status != 200:
-        body = answer.events[0].encode() if answer.events else b""
-        head = f"HTTP/1.1 {answer.status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
-        await writer.drain()
+        await _send_json(writer, answer.status, answer.events[0] if answer.events else "")
         return
     head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
     writer.write(f"{head}Connection: close\r\n\r\n".encode())

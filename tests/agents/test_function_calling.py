@@ -185,3 +185,15 @@ def test_a_tool_that_raises_is_an_observation_and_not_the_end() -> None:
 def test_a_limit_below_one_turn_is_refused(max_turns: int) -> None:
     with pytest.raises(ConfigError, match=rf"agent\.max_turns is {max_turns}; it must be at least 1"):
         FunctionCallingAgent(max_turns)
+
+
+def test_a_response_of_several_turns_stops_at_the_limit_as_separate_responses_do() -> None:
+    separate = world(CALL, CALL, CALL)
+    together = World(target=ScriptedTarget([[CALL, CALL, CALL, ANSWER]]))
+    one_by_one = run_virtual(work(separate, max_turns=2))
+    at_once = run_virtual(work(together, max_turns=2))
+    assert one_by_one.status is at_once.status is Status.TURN_LIMIT
+    assert [turn.generation.tool_calls for turn in at_once.turns] == [
+        turn.generation.tool_calls for turn in one_by_one.turns
+    ]
+    assert together.num_left == 0

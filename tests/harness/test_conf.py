@@ -1,14 +1,17 @@
 """The configuration: every experiment composes and builds, and a wrong value is refused by its name and its rule."""
 
-from dataclasses import fields
+import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from hydra.errors import HydraException
 
 from harness import build
+from harness.backends.engine_side import with_engine_side
+from harness.backends.vllm_settings import VllmServerSettings
 from harness.calibration import draft_calibration
-from harness.experiment import check_before_start
+from harness.experiment import _servers_of_arms, check_before_start
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn, TrajectorySet, write_trajectories
 from harness.schema import Config, DraftPlace, Speculation
 from precall.errors import ConfigError
@@ -136,6 +139,12 @@ LIVE = ("model.is_replay=false", "draft.model.is_replay=false")
         (["experiment=colocated", LIVE[0]], r"model\.is_replay is False and draft\.model\.is_replay is True"),
         (["experiment=colocated", *LIVE, "draft.num_samples=2"], r"num_samples is 2 at draft\.model\.temperature 0"),
         (["backend=external"], r"backend\.url is empty"),
+        (["speculation=engine"], r"vllm_baseline has no tool cache: .* Use backend=vllm_resident, or"),
+        (
+            ["backend=external", "backend.is_residency=true"],
+            r"is_residency is True, .* backend\.kind is external; only",
+        ),
+        (["backend.num_speculative_tokens=0"], r"backend\.num_speculative_tokens is 0; it must be at least 1"),
         (["+grid={latency.mena_g:[1.0]}"], r"grid\.latency\.mena_g: 1\.0 cannot be set"),
         (["+grid={workload.hit_rate:[]}"], r"grid\.workload\.hit_rate is \[\]; it must be a list of at least one"),
         (["+grid={workload.hit_rate:0.5}"], r"grid\.workload\.hit_rate is 0\.5; it must be a list"),
@@ -230,3 +239,33 @@ def test_a_control_token_in_a_recorded_text_is_refused_before_any_server(tmp_pat
     cells = cells_of("experiment=fig1", "scale=smoke", f"workload.trajectories={file}", *one_task)
     with pytest.raises(ConfigError, match="control token"):
         check_before_start(cells)
+
+
+def test_the_engine_side_has_a_server_of_its_own_beside_the_baselines(gpus: None) -> None:
+    config = config_of("experiment=engine", "backend.platform=cuda", "backend.is_prefix_caching=false")
+    servers = _servers_of_arms(config)
+    (base,), (spec,) = servers["base"], servers["spec"]
+    assert isinstance(base, VllmServerSettings) and isinstance(spec, VllmServerSettings)
+    assert (base.name, base.entry_module, base.extra_args) == ("target", "vllm.entrypoints.openai.api_server", ())
+    assert (spec.name, spec.entry_module) == ("resident", "precall.engine.serve")
+    assert spec.extra_args == ("--additional-config.precall.residency", "true")
+    assert replace(spec, name=base.name, entry_module=base.entry_module, extra_args=()) == base
+
+
+def test_drafting_is_off_by_default_and_switches_on_the_proposer_alone() -> None:
+    o2 = ("experiment=engine", "backend.is_residency=false", "backend.is_drafting=true")
+    spec = build.speculative_target_server(config_of(*o2, "backend.num_speculative_tokens=8"))
+    assert isinstance(spec, VllmServerSettings)
+    residency, off, option, speculative, *extension = spec.extra_args
+    assert (residency, off, option) == ("--additional-config.precall.residency", "false", "--speculative-config")
+    replayed = "harness.replay.proposer.ReplayToolProposer"
+    assert json.loads(speculative) == {"method": "custom_class", "model": replayed, "num_speculative_tokens": 8}
+    assert extension == ["--worker-extension-cls", "precall.engine.proposer.ToolProposerExtension"]
+    assert spec.logits_processors == ()
+    live = with_engine_side(replace(spec, extra_args=()), is_residency=True, num_speculative_tokens=4, is_replay=False)
+    assert json.loads(live.extra_args[3])["model"] == "precall.engine.proposer.ToolProposer"
+
+
+def test_client_side_arms_share_one_server() -> None:
+    servers = _servers_of_arms(config_of("experiment=colocated"))
+    assert servers["base"] == servers["spec"] and len(servers["base"]) == 2

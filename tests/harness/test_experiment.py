@@ -22,8 +22,9 @@ def test_a_run_leaves_a_finished_cell_per_setting_with_all_its_evidence(finished
         assert folder.manifest["files"] == [*evidence, *(f"trajectories-{name}.jsonl" for name in runs)]
         assert list(folder.read_events()) == ["base-1", "spec-1", "spec-2", "base-2"]
         metrics = folder.read_json("metrics.json")
-        # Per task two prompts and an observation; two tasks.
-        assert metrics["num_identical"] == 6
+        # Per task two prompts, what was generated for each, and an observation; two tasks. Prompts of two spec runs.
+        assert metrics["num_identical"] == 10
+        assert metrics["num_prompts"] == metrics["num_equal_prompts"] == 8
         assert metrics["runs"]["base-1"]["num_trajectories"] == 2
         assert (metrics["runs"]["base-1"]["engine_steps"], metrics["runs"]["base-1"]["decode_steps"]) == (4, 4)
         assert metrics["runs"]["base-1"]["scheduled_tokens"] == metrics["runs"]["base-1"]["num_output_tokens"] + 4

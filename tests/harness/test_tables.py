@@ -29,6 +29,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "workload": "bfcl",
         "backend": "vllm_baseline",
         "draft_place": "elsewhere",
+        "speculation": "client",
         "num_agents": 8,
         "origin": "replayed",
         "latency_mean_g": 1.0,
@@ -43,6 +44,10 @@ def row(**changes: Any) -> dict[str, Any]:
         "call_acceptance_rate": 0.8,
         "eligible_share": 1.0,
         "num_identical": 24,
+        "num_confirmed": 10,
+        "num_executed": 4,
+        "num_prompts": 20,
+        "num_equal_prompts": 15,
     }
     return same | of_arms | changes
 
@@ -115,6 +120,7 @@ def test_ratios_of_counters_are_those_of_the_sums() -> None:
     assert record["steps_ratio"] == pytest.approx(0.9)
     assert record["cpu_s_ratio"] is None, "one block was not measured"
     assert record["num_identical"] == 48
+    assert (record["executed_share"], record["equal_prompts_share"]) == (0.4, 0.75)
 
 
 def test_what_was_not_measured_is_none_and_not_zero() -> None:
@@ -123,11 +129,12 @@ def test_what_was_not_measured_is_none_and_not_zero() -> None:
         for name in (
             "latency_mean_g", "throughput_base_tok_per_s", "throughput_spec_tok_per_s", "predicted_time_saved_pct",
             "predicted_loaded_time_saved_pct", "draft_s", "call_acceptance_rate", "num_identical",
+            "num_prompts", "num_equal_prompts",
             "engine_steps_base", "engine_steps_spec", "cpu_s_base", "cpu_s_spec",
         )
     }  # fmt: skip
     record = one(pd.DataFrame([row(**unknown), row(**unknown)]))
-    derived = ("residual_pct", "residual_of_load_pct", "steps_ratio", "cpu_s_ratio")
+    derived = ("residual_pct", "residual_of_load_pct", "steps_ratio", "cpu_s_ratio", "equal_prompts_share")
     assert {name: record[name] for name in (*derived, *unknown.keys() & record.keys())} == dict.fromkeys(
         (*derived, *unknown.keys() & record.keys())
     )
@@ -144,7 +151,8 @@ def test_the_closing_table_has_every_column_even_on_a_narrow_terminal() -> None:
     text = printed(row(block=0), row(block=1, time_saved_pct=12.0))
     for name in closing_table.COLUMNS:
         assert name in text
-    for value in ("fig1", "elsewhere", "1.00", "0.50", "200", "220", "11.0 [", "12.0", "-1.0", "0.80", "8 agents"):
+    named = ("fig1", "client", "elsewhere", "8 agents")
+    for value in (*named, "1.00", "0.50", "200", "220", "11.0 [", "12.0", "-1.0", "0.80"):
         assert value in text
     assert "…" not in text
 

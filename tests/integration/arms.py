@@ -115,8 +115,9 @@ async def run_configured(
     *,
     draft_s: Mapping[str, Sequence[Sequence[float]]] | None = None,
 ) -> ArmRun:
-    """Run an arm as the harness does, without tool latency; one whose name begins with `spec` speculates."""
-    speculation = Speculation.client if name.startswith("spec") else Speculation.off
+    """Run an arm as the harness does, without tool latency; one whose name begins with `spec` speculates as `config`
+    says."""
+    speculation = config.speculation.mode if name.startswith("spec") else Speculation.off
     async with participants(
         config,
         tasks,

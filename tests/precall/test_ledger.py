@@ -47,6 +47,7 @@ def test_a_trajectory_counted_by_hand():
         num_misses=4,
         num_matched=5,  # all but unknown, which no tool answers to
         num_eligible=4,  # quick, slow, slow, broken
+        num_executed=0,
         wasted_tool_s=1.0 + 4.0 + 0.0,  # quick 2; slow from 1 to 5; broken fails at once
     )
     assert run.ledger.call_acceptance_rate == 5 / 6
@@ -71,8 +72,9 @@ def ended(fate):
     return event(EventKind.EXECUTION_ENDED, fate=fate, duration_s=1.0)
 
 
-def settled(outcome):
-    return event(EventKind.CALL_SETTLED, outcome=outcome, is_predicted=False, is_eligible=True)
+def settled(outcome, is_executed=False):
+    data = {"outcome": outcome, "is_predicted": False, "is_eligible": True, "is_executed": is_executed}
+    return event(EventKind.CALL_SETTLED, **data)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +88,20 @@ def settled(outcome):
         ([launched(), ended(Fate.USED)], "0 hits, 1 executions used"),
         ([settled(Outcome.READY_HIT)], "1 hits, 0 executions used"),
         ([launched(), ended(Fate.WASTED), settled(Outcome.PENDING_HIT)], "1 hits, 0 executions used"),
+        ([settled(Outcome.READY_HIT, is_executed=True), settled(Outcome.READY_HIT)], "2 hits, 0 executions used"),
     ],
 )
 def test_events_that_contradict_each_other_raise(events, message):
     with pytest.raises(AssertionError, match=message):
         Ledger.from_events(events)
+
+
+def test_a_call_that_the_engine_executed_may_have_hit_what_an_earlier_turn_wrote_off():
+    hit = settled(Outcome.READY_HIT, is_executed=True)
+    of_an_earlier_turn = Ledger.from_events([launched(), ended(Fate.WASTED), hit])
+    assert (of_an_earlier_turn.num_ready_hits, of_an_earlier_turn.num_used) == (1, 0)
+    assert of_an_earlier_turn.num_executed == 1
+    assert Ledger.from_events([launched(), ended(Fate.USED), hit]).num_used == 1
 
 
 def test_the_trajectories_of_a_ledger_add_up():

@@ -12,7 +12,7 @@ from precall.policy import LaunchPolicy
 from precall.testing.scripted import ScriptedGeneration, ScriptedSample
 from precall.testing.virtual_time import run_virtual
 from precall.tools import Effect
-from tests.precall.worlds import World, run_script
+from tests.precall.worlds import World, run_engine, run_script
 
 SECONDS = st.integers(0, 32).map(lambda eighths: eighths / 8)
 DRAFT_SECONDS = st.integers(0, 16).map(lambda eighths: eighths / 8)
@@ -126,6 +126,31 @@ def test_both_balances_hold_and_say_what_the_world_saw(script, seconds, budget):
     assert ledger.num_matched >= ledger.num_used
     # Every run that the world saw is an execution or a miss; an execution can be cancelled before it has begun.
     num_runs = sum(what == "start" for _, what, _, _ in world.log)
+    assert num_runs <= ledger.num_launched + ledger.num_misses
+
+
+REFUSALS = st.dictionaries(st.integers(0, 5), st.sampled_from([403, 410, None]), max_size=2)
+
+
+@settings(max_examples=100, deadline=None)
+@given(scripts(), TOOL_SECONDS, st.integers(1, 4), st.sampled_from([0.0, 0.125, 1.0]), st.integers(0, 3), REFUSALS)
+def test_the_engine_side_never_changes_the_trajectory_nor_the_state(
+    script, seconds, budget, post_delay_s, max_wait_s, refusals
+):
+    responses, predicted = script
+    turns = [turn for response in responses for turn in response]
+    policy = LaunchPolicy(max_executions_per_turn=budget)
+    world_off, world_on = World(state=[5]), World(state=[5])
+    off = run_virtual(run_script([[turn] for turn in turns], make_tools(world_off, seconds, can_fail=True)))
+    options = {"post_delay_s": post_delay_s, "max_wait_s": float(max_wait_s), "refusals": refusals}
+    tools = make_tools(world_on, seconds, can_fail=True)
+    on, _ = run_virtual(run_engine(turns, tools, predicted, policy, **options))
+    assert on.messages == off.messages
+    for entry in ("name", "arguments", "is_error", "is_eligible", "observation_hash"):
+        assert on.data(EventKind.CALL_SETTLED, entry) == off.data(EventKind.CALL_SETTLED, entry)
+    assert world_on.state == world_off.state
+    ledger = on.ledger  # raises when a balance does not hold
+    num_runs = sum(what == "start" for _, what, _, _ in world_on.log)
     assert num_runs <= ledger.num_launched + ledger.num_misses
 
 

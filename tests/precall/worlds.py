@@ -12,6 +12,8 @@ from precall.ledger import Ledger
 from precall.policy import LaunchPolicy
 from precall.speculation import ClientSpeculation, NoSpeculation, Speculation
 from precall.testing.scripted import ScriptedDraft, ScriptedGeneration, ScriptedSample, ScriptedTarget
+from precall.testing.scripted_engine import ScriptedEngine
+from precall.tool_cache import ToolCachePublisher
 from precall.tools import Effect, Tool, ToolExecutor, run_tool
 from precall.turn import Target, Turn, TurnRunner
 
@@ -128,6 +130,33 @@ async def run_trajectory(
         await speculation.aclose()
         run.finished_s = now_s()
         run.tasks_left = {task for task in asyncio.all_tasks() if not task.done()} - {asyncio.current_task()}
+
+
+async def run_engine(
+    script: Sequence[ScriptedGeneration],
+    tools: Sequence[Tool],
+    samples: Sequence[Sequence[ScriptedSample]],
+    policy: LaunchPolicy | None = None,
+    **options: Any,
+) -> tuple[Run, ScriptedEngine]:
+    """Run the scripted trajectory, which ends with a turn without calls, on an engine with a tool cache."""
+    run, engine, draft = Run(), ScriptedEngine(script=script, **options), ScriptedDraft(turns=samples)
+    recorder = EventRecorder("t", run.events.append)
+    engine.publisher = ToolCachePublisher(engine, recorder)
+    speculation = ClientSpeculation(draft, policy or LaunchPolicy(), run_tool, recorder, engine.publisher)
+    runner = TurnRunner(engine, speculation, tools, run_tool, recorder)
+    try:
+        while run.messages[-1]["role"] != "assistant":
+            async for turn in runner.run_response(run.messages):
+                run.turns.append(turn)
+                run.turn_ends_s.append(now_s())
+    finally:
+        await speculation.aclose()
+        run.finished_s = now_s()
+        run.tasks_left = {task for task in asyncio.all_tasks() if not task.done()} - {asyncio.current_task()}
+    assert not run.tasks_left, f"{run.tasks_left} outlived the trajectory"
+    assert draft.num_running == 0, "a request to the draft outlived the trajectory"
+    return run, engine
 
 
 async def run_script(

@@ -1,10 +1,12 @@
 """Two arms side by side: time saved, prediction and sameness, each against a timeline that was computed by hand."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from harness.metrics.comparison import (
+    Agreement,
     MeasurementError,
     agent_times_s,
     check_drafts_answered,
@@ -93,9 +95,34 @@ def run_of(*observations: str, run: str = "base-1", prompt: str = "p") -> list[E
     return [*turns, generated(0.0, 1.0, task="b", run=run, num_calls=0)]
 
 
-def test_runs_that_agree_are_counted_by_prompts_and_observations() -> None:
-    runs = {name: run_of("x", "y", run=name) for name in ("base-1", "spec-1", "spec-2", "base-2")}
-    assert check_identical(runs) == 5
+ABBA = ("base-1", "spec-1", "spec-2", "base-2")
+
+
+def test_runs_that_agree_are_counted_by_prompts_generated_tokens_and_observations() -> None:
+    runs = {name: run_of("x", "y", run=name) for name in ABBA}
+    assert check_identical(runs) == Agreement(num_identical=3 + 3 + 2, num_prompts=6, num_equal_prompts=6)
+
+
+@pytest.mark.parametrize("order", [ABBA, ("spec-1", "base-1", "base-2", "spec-2")])
+def test_prompts_of_the_engine_side_may_differ_and_are_counted(order: Sequence[str]) -> None:
+    runs = {name: run_of("x", "y", run=name, prompt="q" if name == "spec-1" else "p") for name in order}
+    with pytest.raises(MeasurementError, match="Task a differs"):
+        check_identical(runs)
+    agreement = check_identical(runs, may_prompts_of_spec_differ=True)
+    assert agreement == Agreement(num_identical=3 + 2, num_prompts=6, num_equal_prompts=4)
+
+
+def test_prompts_of_the_baseline_may_never_differ() -> None:
+    runs = {name: run_of("x", "y", run=name, prompt="q" if name == "base-2" else "p") for name in ABBA}
+    with pytest.raises(MeasurementError, match="Task a differs between run base-1 and run base-2"):
+        check_identical(runs, may_prompts_of_spec_differ=True)
+
+
+@pytest.mark.parametrize("may_differ", [False, True])
+def test_generated_tokens_that_differ_are_named(may_differ: bool) -> None:
+    runs = {"base-1": [generated(0.0, 1.0)], "spec-1": [generated(0.0, 1.0, run="spec-1", output_hash="h")]}
+    with pytest.raises(MeasurementError, match=r"Task a .* run spec-1: \('output', 0, 'g'\) against .*'h'"):
+        check_identical(runs, may_prompts_of_spec_differ=may_differ)
 
 
 def test_the_order_of_tasks_does_not_count_but_that_of_a_tasks_events_does() -> None:

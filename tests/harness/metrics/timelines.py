@@ -28,6 +28,7 @@ def generated(
     num_output_tokens: int | None = 10,
     num_calls: int = 1,
     prompt_hash: str | None = "p",
+    output_hash: str | None = "g",
 ) -> Event:
     """A generation that was sent at `sent_s` and ended at `finished_s`, with a call unless `num_calls` is 0."""
     return event(
@@ -43,6 +44,7 @@ def generated(
         num_output_tokens=num_output_tokens,
         num_calls=num_calls,
         prompt_hash=prompt_hash,
+        output_hash=output_hash,
         finish_reason="tool_calls" if num_calls else "stop",
     )
 
@@ -57,6 +59,7 @@ def settled(
     outcome: str = "miss",
     is_predicted: bool = False,
     is_eligible: bool = True,
+    is_executed: bool = False,
     observation_hash: str = "o",
 ) -> Event:
     return event(
@@ -71,6 +74,7 @@ def settled(
         outcome=outcome,
         is_predicted=is_predicted,
         is_eligible=is_eligible,
+        is_executed=is_executed,
         duration_s=duration_s,
         is_error=False,
         observation_hash=observation_hash,

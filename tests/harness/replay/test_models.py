@@ -52,6 +52,11 @@ async def client(fake: FakeVllm) -> AsyncIterator[ChatClient]:
     await client.aclose()
 
 
+def history(num_turns: int) -> list[dict[str, Any]]:
+    """Return a history of so many turns."""
+    return [*ASKED, *({"role": "assistant", "content": "said"} for _ in range(num_turns))]
+
+
 async def one_turn(target: ReplayTarget | RecordedTarget) -> Generation:
     (generation,) = [generation async for generation in target.turns(ASKED, [])]
     return generation
@@ -119,16 +124,21 @@ async def test_tools_that_return_something_else_than_recorded_are_found_out(
             await anext(following)
 
 
-async def predictions_of(draft: ReplayDraft | TimedDraft) -> list[Prediction]:
-    return [prediction async for prediction in draft.predict(ASKED, [])]
+async def predictions_of(draft: ReplayDraft | TimedDraft, turn: int = 0) -> list[Prediction]:
+    return [prediction async for prediction in draft.predict(history(turn), [])]
 
 
 async def test_a_draft_at_work_gives_every_sample_of_its_turn(client: ChatClient, renderer: HermesRenderer) -> None:
     draft = ReplayDraft(client, TRAJECTORY, renderer, "salt")
-    for turn in TRAJECTORY.turns:
-        found = {each.sample: each.calls for each in await predictions_of(draft)}
+    for index, turn in enumerate(TRAJECTORY.turns):
+        found = {each.sample: each.calls for each in await predictions_of(draft, index)}
         plain = {sample: tuple(replace(call, call_id="") for call in calls) for sample, calls in found.items()}
         assert plain == dict(enumerate(turn.draft_samples))
+
+
+async def test_a_turn_for_which_a_draft_was_never_asked_does_not_shift_the_next() -> None:
+    draft = TimedDraft(TRAJECTORY, [[0.0, 0.0], [0.0, 0.0]])
+    assert {each.calls for each in await predictions_of(draft, 1)} == {(), (SORT,)}
 
 
 async def test_a_draft_that_answers_differently_is_found_out(
@@ -156,8 +166,8 @@ async def test_a_draft_that_is_no_longer_needed_breaks_its_requests_off(
 def test_a_draft_elsewhere_answers_after_the_time_that_each_sample_took_alone() -> None:
     async def run() -> list[tuple[int, tuple[ToolCall, ...], float]]:
         draft = TimedDraft(TRAJECTORY, [[3.0, 1.0], [0.5, 0.5]])
-        first = [(each.sample, each.calls, now_s()) async for each in draft.predict(ASKED, [])]
-        return first + [(each.sample, each.calls, now_s()) async for each in draft.predict(ASKED, [])]
+        first = [(each.sample, each.calls, now_s()) async for each in draft.predict(history(0), [])]
+        return first + [(each.sample, each.calls, now_s()) async for each in draft.predict(history(1), [])]
 
     assert run_virtual(run()) == [(1, (), 1.0), (0, (FIND,), 3.0), (0, (), 3.5), (1, (SORT,), 3.5)]
 
@@ -166,7 +176,8 @@ def test_the_target_of_the_calibration_times_each_sample_before_it_gives_the_rec
     async def run() -> tuple[RecordedTarget, list[Any]]:
         draft: Any = TimedDraft(TRAJECTORY, [[3.0, 1.0], [0.5, 0.25]])
         target = RecordedTarget(TRAJECTORY, draft)
-        return target, [(await one_turn(target), now_s()) for _ in TRAJECTORY.turns]
+        asked = [history(index) for index in range(len(TRAJECTORY.turns))]
+        return target, [(await anext(target.turns(messages, [])), now_s()) for messages in asked]
 
     target, generations = run_virtual(run())
     assert target.sample_s == [[3.0, 1.0], [0.5, 0.25]]

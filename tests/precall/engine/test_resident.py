@@ -44,6 +44,7 @@ async def test_a_cached_call_is_spliced_and_the_response_goes_on(tiny_folder, st
         (executed,) = reply.executed
         assert (executed["token_ids"], executed["result_token_ids"]) == (turn, result)
         assert (executed["num_prompt_tokens"], executed["num_output_tokens"]) == (len(prompt), len(turn))
+        assert executed["prompt_token_ids"] == prompt
         num_answer = len(world.encode("the answer")) + 1
         assert reply.usage["completion_tokens"] == len(turn) + num_answer
         assert reply.usage["prompt_tokens"] == len(prompt) + len(result)
@@ -90,6 +91,7 @@ async def test_a_stream_tells_of_an_executed_turn_when_it_has_ended(tiny_folder)
         reply = await world.chat(stream=True)
         kinds = ["executed" if "precall" in event else "choice" for event in reply.events]
         assert kinds[:2] == ["executed"] * 2 and "executed" not in kinds[2:]
+        assert ["prompt_token_ids" in turn for turn in reply.executed] == [True, False], "the request's, told once"
         assert {(event["id"], event["model"]) for event in reply.events} == {("chatcmpl-1", "m")}
         assert reply.usage["completion_tokens"] == sum(t["num_output_tokens"] for t in reply.executed) + len(
             reply.token_ids
