@@ -49,6 +49,10 @@ class PrivateName:
 
 
 _MAIN = PrivateName(module="vllm.entrypoints.launchers.api_server.entry", path="main", parameters=())
+_PARSER = PrivateName(module="vllm.utils.argparse_utils", path="FlexibleArgumentParser")
+_ADD_ARGUMENTS = PrivateName(
+    module="vllm.entrypoints.launchers.cli_args", path="make_arg_parser", parameters=("parser",)
+)
 _ERROR_RESPONSE = PrivateName(module="vllm.entrypoints.serve.engine.protocol", path="ErrorResponse")
 _ERROR_INFO = PrivateName(module="vllm.entrypoints.serve.engine.protocol", path="ErrorInfo")
 _AUTHENTICATION = PrivateName(
@@ -95,7 +99,17 @@ _TOKENS_INPUT = PrivateName(
 )
 _OUTPUT_KIND = PrivateName(module="vllm.sampling_params", path="RequestOutputKind.DELTA")
 NAMES = (
-    *(_MAIN, _ERROR_RESPONSE, _ERROR_INFO, _AUTHENTICATION, _VERIFY_TOKEN, _CREATE, _BASE_REQUEST_ID),
+    *(
+        _MAIN,
+        _PARSER,
+        _ADD_ARGUMENTS,
+        _ERROR_RESPONSE,
+        _ERROR_INFO,
+        _AUTHENTICATION,
+        _VERIFY_TOKEN,
+        _CREATE,
+        _BASE_REQUEST_ID,
+    ),
     *(_MAKE_PARSER, _TEMPLATE_KWARGS, _RENDER_CHAT, _CHAT_REQUEST, _CHAT_RESPONSE),
     *(_MODEL_NAME, _GENERATE, _STREAMING_INPUT, _TOKENS_INPUT, _OUTPUT_KIND),
 )
@@ -131,6 +145,19 @@ def check_processes(engine_client: Any, state: Any) -> None:
         raise ConfigError(f"data_parallel_size is {num_replicas}; precall's engine side needs 1. {remedy}")
     if getattr(state, "openai_serving_chat", None) is None:
         raise ConfigError("The server has no chat handler; precall's engine side needs a model that answers chats.")
+
+
+def check_arguments(arguments: list[str]) -> None:
+    """Raise ConfigError for a command line that asks for what `check_processes` refuses, before anything starts.
+
+    vLLM's own module would take --api-server-count without a word and run one process.
+    """
+    args = _ADD_ARGUMENTS.resolve()(_PARSER.resolve()()).parse_args(arguments)
+    for name in ("api_server_count", "data_parallel_size"):
+        value = getattr(args, name)
+        if value not in (None, 1):
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{flag} is {value}; precall's engine side needs 1. Start one server per replica.")
 
 
 def run_api_server() -> None:

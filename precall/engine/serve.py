@@ -60,6 +60,7 @@ def main() -> None:
     from precall.engine import compat
 
     compat.check_vllm()
+    compat.check_arguments(sys.argv[1:])
     compat.run_api_server()
 
 
