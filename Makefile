@@ -30,7 +30,7 @@ endif
 .PHONY: help
 help: ## explain every target
 	@echo "make TARGET [SCALE=smoke|local|paper] [PLATFORM=cpu|cuda] [ARGS='overrides']"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: reproduce
 reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the figures, print the closing table
@@ -51,6 +51,14 @@ test: $(STAMP) ## run all tests: unit tests first, then those on the real vLLM e
 .PHONY: unit
 unit: $(STAMP) ## run the tests that need no engine
 	$(PYTHON) -m pytest -q -m "not engine and not gpu"
+
+.PHONY: conformance
+conformance: $(STAMP) ## hold the engine side against its documented tables, on real servers
+	$(PYTHON) -m harness.engine_checks.conformance
+
+.PHONY: stress-engine
+stress-engine: $(STAMP) ## short KV cache, 64 agents that misbehave, bystanders (ours and stock, SECONDS_PER_ARM=120 each)
+	$(PYTHON) -m harness.engine_checks.stress
 
 .PHONY: lint
 lint: $(STAMP) ## check style and types
