@@ -14,7 +14,8 @@ from precall.wire import REQUEST_ID_HEADER, SECRET_HEADER, post_path
 RUNNING = "vllm:num_requests_running"
 WAITING = "vllm:num_requests_waiting"
 KV_USAGE = "vllm:kv_cache_usage_perc"
-ENTRIES = "precall_cache_entries"
+ENTRIES = "precall_entries"
+RESERVED = "precall_reserved_blocks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

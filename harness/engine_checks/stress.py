@@ -26,7 +26,7 @@ from harness.engine_checks.agents import Agents
 from harness.engine_checks.bystanders import Wait, quantile_ratio, send_steadily
 from harness.engine_checks.plans import plan_of
 from harness.engine_checks.servers import run_stock_sessions, server_settings
-from harness.engine_checks.site import ENTRIES, KV_USAGE, RUNNING, WAITING, Site
+from harness.engine_checks.site import ENTRIES, KV_USAGE, RESERVED, RUNNING, WAITING, Site
 from precall.errors import ConfigError
 
 NUM_AGENTS = 64
@@ -104,7 +104,7 @@ async def _settled(site: Site) -> dict[str, float | None]:
     loop = asyncio.get_running_loop()
     until_s = loop.time() + SETTLE_S
     while True:
-        left = {name: await site.gauge(name) for name in (RUNNING, WAITING, KV_USAGE, ENTRIES)}
+        left = {name: await site.gauge(name) for name in (RUNNING, WAITING, KV_USAGE, ENTRIES, RESERVED)}
         if not any(left.values()) or loop.time() > until_s:
             return left
         await asyncio.sleep(0.5)
@@ -141,8 +141,6 @@ def summarise(segments: list[Segment], sessions: dict[str, Any]) -> dict[str, An
     ours = [segment for segment in segments if segment.arm == "ours"]
     waits = {arm: [w for segment in segments if segment.arm == arm for w in segment.waits] for arm in set(ARMS)}
     ratios = {name: quantile_ratio(waits["ours"], waits["stock"], name) for name in ("ttft_s", "e2el_s")}
-    entries = [segment.num_left[ENTRIES] for segment in ours]
-    kv_usage = [segment.num_left[KV_USAGE] for segment in segments]
     ratio = ratios["ttft_s"]
     return {
         "target": "stress-engine",
@@ -150,8 +148,9 @@ def summarise(segments: list[Segment], sessions: dict[str, Any]) -> dict[str, An
         "unfinished": sum(segment.num_unfinished for segment in ours),
         "engine_alive": all(segment.is_alive for segment in segments),
         "server_errors": sum(segment.num_server_errors for segment in ours),
-        "leaked_entries": None if None in entries else sum(entries),  # type: ignore[arg-type]
-        "kv_usage_left": None if None in kv_usage else max(kv_usage),  # type: ignore[type-var]
+        "leaked_entries": _left(ours, ENTRIES),
+        "reserved_blocks_left": _left(ours, RESERVED),
+        "kv_usage_left": _left(segments, KV_USAGE),
         "spliced_turns": sum(segment.num_spliced_turns for segment in ours),
         "stock_deadlocked": sessions["stock_deadlocked"],
         "stock_sessions": sessions,
@@ -160,6 +159,11 @@ def summarise(segments: list[Segment], sessions: dict[str, Any]) -> dict[str, An
         "bystander_p99_e2e_ratio": None if ratios["e2el_s"] is None else asdict(ratios["e2el_s"]),
         "segments": [_shown(segment) for segment in segments],
     }
+
+
+def _left(segments: list[Segment], gauge: str) -> float | None:
+    values = [segment.num_left[gauge] for segment in segments]
+    return None if None in values else sum(value for value in values if value is not None)
 
 
 def _shown(segment: Segment) -> dict[str, Any]:
@@ -174,7 +178,8 @@ def _shown(segment: Segment) -> dict[str, Any]:
 
 def has_failed(figures: dict[str, Any]) -> bool:
     """Return whether the run shows that residency is not safe, or does not show that it is."""
-    is_clean = all(figures[name] == 0 for name in ("unfinished", "server_errors", "leaked_entries", "kv_usage_left"))
+    counted = ("unfinished", "server_errors", "leaked_entries", "reserved_blocks_left", "kv_usage_left")
+    is_clean = all(figures[name] == 0 for name in counted)
     return not (is_clean and figures["engine_alive"] and figures["spliced_turns"] and figures["stock_deadlocked"])
 
 

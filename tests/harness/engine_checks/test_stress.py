@@ -10,8 +10,10 @@ from harness.backends.vllm_settings import VllmServerSettings
 from harness.engine_checks.bystanders import Wait
 from harness.engine_checks.plans import plan_of
 from harness.engine_checks.servers import BLOCK_SIZE, MAX_MODEL_LEN, NUM_BLOCKS, session_work
-from harness.engine_checks.site import ENTRIES, KV_USAGE, RUNNING, WAITING
+from harness.engine_checks.site import ENTRIES, KV_USAGE, RESERVED, RUNNING, WAITING
 from harness.engine_checks.stress import Segment, has_failed, summarise
+
+CLEAN = dict.fromkeys((RUNNING, WAITING, KV_USAGE, ENTRIES, RESERVED), 0.0)
 
 
 def segment(arm, **changes):
@@ -23,7 +25,7 @@ def segment(arm, **changes):
         num_spliced_turns=4 if arm == "ours" else 0,
         num_server_errors=0,
         is_alive=True,
-        num_left={RUNNING: 0.0, WAITING: 0.0, KV_USAGE: 0.0, ENTRIES: 0.0 if arm == "ours" else None},
+        num_left=CLEAN if arm == "ours" else CLEAN | {ENTRIES: None, RESERVED: None},
         waits=[Wait(segment=0, at_s=0.0, ttft_s=ttft_s, e2el_s=2 * ttft_s)],
         statuses={},
         behaviours={},
@@ -50,9 +52,7 @@ def test_requests_and_spliced_turns_are_those_of_our_arm():
         {"num_unfinished": 1},
         {"num_server_errors": 1},
         {"is_alive": False},
-        {"num_left": {KV_USAGE: 0.1, ENTRIES: 0.0}},
-        {"num_left": {KV_USAGE: 0.0, ENTRIES: 2.0}},
-        {"num_left": {KV_USAGE: 0.0, ENTRIES: None}},
+        *({"num_left": CLEAN | {gauge: left}} for gauge in (KV_USAGE, ENTRIES, RESERVED) for left in (0.1, None)),
     ],
     ids=str,
 )
@@ -61,7 +61,7 @@ def test_whatever_is_left_or_cannot_be_read_is_a_failure(changes):
 
 
 def test_entries_that_cannot_be_read_are_not_counted_as_none():
-    assert figures(num_left={KV_USAGE: 0.0, ENTRIES: None})["leaked_entries"] is None
+    assert figures(num_left=CLEAN | {ENTRIES: None})["leaked_entries"] is None
 
 
 def test_a_run_without_splices_or_without_the_deadlock_shows_nothing():
