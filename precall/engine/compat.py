@@ -147,9 +147,10 @@ def check_processes(engine_client: Any, state: Any) -> None:
         raise ConfigError("The server has no chat handler; precall's engine side needs a model that answers chats.")
 
 
-def check_arguments(arguments: list[str]) -> None:
+def check_arguments(arguments: list[str] | None = None) -> None:
     """Raise ConfigError for a command line that asks for what `check_processes` refuses, before anything starts.
 
+    `arguments` None: those of this process.
     vLLM's own module would take --api-server-count without a word and run one process.
     """
     args = _ADD_ARGUMENTS.resolve()(_PARSER.resolve()()).parse_args(arguments)

@@ -60,7 +60,7 @@ def main() -> None:
     from precall.engine import compat
 
     compat.check_vllm()
-    compat.check_arguments(sys.argv[1:])
+    compat.check_arguments()
     compat.run_api_server()
 
 

@@ -95,14 +95,16 @@ def _kind(choice):
 def _add(total, event):
     """Add an event to a total: texts and lists of tokens grow, the parts of a choice or call by their index."""
     for name, value in event.items():
+        if value in (None, []):
+            continue
         if isinstance(value, dict):
             _add(total.setdefault(name, {}), value)
-        elif isinstance(value, list) and value and isinstance(value[0], dict) and "index" in value[0]:
+        elif isinstance(value, list) and isinstance(value[0], dict) and "index" in value[0]:
             for part in value:
                 _add(total.setdefault(name, {}).setdefault(part["index"], {}), part)
         elif (name in ("content", "arguments") and isinstance(value, str)) or isinstance(value, list):
             total[name] = (total.get(name) or type(value)()) + value
-        elif value is not None:
+        else:
             total[name] = value
 
 
