@@ -20,9 +20,12 @@ RESERVED = "precall_reserved_blocks"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streamed:
-    """How a stream ended: its status, the turns that were executed in it, and the time to its first token in s."""
+    """How a stream ended: its status, the turns that were executed in it, and times from its sending, in s.
 
-    status: int
+    `status` None: the connection broke.
+    """
+
+    status: int | None
     num_executed: int = 0
     ttft_s: float | None = None
     e2el_s: float | None = None
@@ -30,12 +33,13 @@ class Streamed:
 
 @dataclass(slots=True, kw_only=True)
 class Site:
-    """`statuses` counts the answers to chat requests and posts, by kind and status."""
+    """`statuses` counts the answers by kind and status, `broken` are the connections that broke."""
 
     root: str
     client: httpx.AsyncClient
     tokenizer: Tokenizer
     statuses: Counter[str] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
 
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
@@ -46,27 +50,34 @@ class Site:
         first_s: float | None = None
         num_executed = 0
         url = f"{self.root}/v1/{route}"
-        async with self.client.stream("POST", url, json=body | {"stream": True}, headers=headers) as stream:
-            self.statuses[f"{route} {stream.status_code}"] += 1
-            if stream.status_code != 200:
-                await stream.aread()
-                return Streamed(status=stream.status_code)
-            async for line in stream.aiter_lines():
-                if not line.startswith("data: {"):
-                    continue
-                if '"executed_turns"' in line:
-                    num_executed += len(json.loads(line.removeprefix("data: "))["precall"]["executed_turns"])
-                elif first_s is None and '"token_ids":[' in line:
-                    first_s = time.monotonic()
+        try:
+            async with self.client.stream("POST", url, json=body | {"stream": True}, headers=headers) as stream:
+                self.statuses[f"{route} {stream.status_code}"] += 1
+                if stream.status_code != 200:
+                    await stream.aread()
+                    return Streamed(status=stream.status_code)
+                async for line in stream.aiter_lines():
+                    if not line.startswith("data: {"):
+                        continue
+                    if '"executed_turns"' in line:
+                        num_executed += len(json.loads(line.removeprefix("data: "))["precall"]["executed_turns"])
+                    elif first_s is None and '"token_ids":[' in line:
+                        first_s = time.monotonic()
+        except httpx.HTTPError as error:
+            self.broken.append(f"{route}: {error!r}")
+            return Streamed(status=None)
         ttft_s = None if first_s is None else first_s - sent_s
         return Streamed(status=200, num_executed=num_executed, ttft_s=ttft_s, e2el_s=time.monotonic() - sent_s)
 
-    async def post(self, request_id: str, secret: str, entries: list[dict[str, Any]]) -> int:
-        """Post entries for the response to a request; return the status of the answer."""
+    async def post(self, request_id: str, secret: str, entries: list[dict[str, Any]]) -> None:
+        """Post entries for the response to a request."""
         url = self.root + post_path(f"chatcmpl-{request_id}")
-        answer = await self.client.post(url, json=entries, headers={SECRET_HEADER: secret})
-        self.statuses[f"post {answer.status_code}"] += 1
-        return answer.status_code
+        try:
+            answer = await self.client.post(url, json=entries, headers={SECRET_HEADER: secret})
+        except httpx.HTTPError as error:
+            self.broken.append(f"post: {error!r}")
+        else:
+            self.statuses[f"post {answer.status_code}"] += 1
 
     async def gauge(self, name: str) -> float | None:
         """Return a gauge, summed over labels; None when the server has none of this name."""
@@ -86,8 +97,8 @@ class Site:
 
     @property
     def num_server_errors(self) -> int:
-        """Answers with a status of 500 or above."""
-        return sum(count for kind, count in self.statuses.items() if kind.split()[-1] >= "500")
+        """Answers with a status of 500 or above, and connections that broke."""
+        return len(self.broken) + sum(n for kind, n in self.statuses.items() if int(kind.split()[-1]) >= 500)
 
 
 def opt_in_headers(request_id: str, secret: str) -> dict[str, str]:

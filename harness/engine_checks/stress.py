@@ -51,12 +51,14 @@ class Segment:
     num_left: dict[str, float | None]
     waits: list[Wait]
     statuses: dict[str, int]
+    broken: list[str]
     behaviours: dict[str, int]
 
 
 async def run_segment(index: int, arm: str, site: Site, seconds: float, display: Display) -> Segment:
     """Let the agents and bystanders loose for `seconds`, wait for all that is under way, and look at what is left."""
     site.statuses.clear()
+    site.broken.clear()
     agents = Agents(site=site, opts_in=arm == "ours", label=f"{index}")
     loop = asyncio.get_running_loop()
     until_s = loop.time() + seconds
@@ -95,6 +97,7 @@ async def run_segment(index: int, arm: str, site: Site, seconds: float, display:
         num_left=left,
         waits=waits,
         statuses=dict(sorted(site.statuses.items())),
+        broken=list(site.broken),
         behaviours=dict(sorted(agents.tally.behaviours.items())),
     )
 
@@ -118,7 +121,9 @@ async def run_stress(seconds: float, folder: Path, display: Display) -> tuple[li
         sites: dict[str, Site] = {}
         for settings in (ours, stock):
             server = await stack.enter_async_context(VllmServer(settings, log_folder=folder))
-            client = httpx.AsyncClient(timeout=None, limits=httpx.Limits(max_connections=None))
+            # No time limit, so that a hang shows. No connection is kept: the server closes idle ones, at any moment.
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+            client = httpx.AsyncClient(timeout=None, limits=limits)
             await stack.enter_async_context(client)
             tokenizer = Tokenizer.from_file(f"{settings.model}/tokenizer.json")
             sites[settings.name] = Site(root=server.base_url.removesuffix("/v1"), client=client, tokenizer=tokenizer)

@@ -150,8 +150,8 @@ def check_processes(engine_client: Any, state: Any) -> None:
 def check_arguments(arguments: list[str] | None = None) -> None:
     """Raise ConfigError for a command line that asks for what `check_processes` refuses, before anything starts.
 
-    `arguments` None: those of this process.
-    vLLM's own module would take --api-server-count without a word and run one process.
+    `arguments` None: those of this process. vLLM's own module would take --api-server-count without a word and run
+    one process.
     """
     args = _ADD_ARGUMENTS.resolve()(_PARSER.resolve()()).parse_args(arguments)
     for name in ("api_server_count", "data_parallel_size"):

@@ -28,6 +28,7 @@ def segment(arm, **changes):
         num_left=CLEAN if arm == "ours" else CLEAN | {ENTRIES: None, RESERVED: None},
         waits=[Wait(segment=0, at_s=0.0, ttft_s=ttft_s, e2el_s=2 * ttft_s)],
         statuses={},
+        broken=[],
         behaviours={},
     )
     return replace(made, **changes)
