@@ -1,13 +1,12 @@
-"""`python -m harness.engine_checks.stress`: residency when the KV cache is short and clients misbehave.
+"""`python -m harness.engine_checks.stress [SECONDS]`: residency when the KV cache is short and clients misbehave.
 
-A server whose KV cache holds 4 longest sequences serves 64 agents (`plans.py`) and bystanders, for SECONDS (an
-environment variable, default 120) in two segments; between them a stock server serves the same agents as ordinary
-requests, for as long. Then the same plans run on stock streaming sessions. The last line is one JSON object, kept in
-results/bench/stress_engine.json. The exit status is 0 if every request ended and nothing was left behind.
+A server whose KV cache holds 4 longest sequences serves 64 agents (`plans.py`) and bystanders for SECONDS (120), in two
+segments; between them a stock server serves the same agents as ordinary requests, for as long. Then the same plans run
+on stock streaming sessions. The last line is one JSON object, kept in results/bench/stress_engine.json. The exit status
+is 0 if every request ended, nothing was left behind, turns were spliced and the stock sessions stood still.
 """
 
 import asyncio
-import os
 import sys
 import tempfile
 from contextlib import AsyncExitStack
@@ -27,7 +26,6 @@ from harness.engine_checks.bystanders import Wait, quantile_ratio, send_steadily
 from harness.engine_checks.plans import plan_of
 from harness.engine_checks.servers import run_stock_sessions, server_settings
 from harness.engine_checks.site import ENTRIES, KV_USAGE, RESERVED, RUNNING, WAITING, Site
-from precall.errors import ConfigError
 
 NUM_AGENTS = 64
 SEED = 0
@@ -189,13 +187,12 @@ def has_failed(figures: dict[str, Any]) -> bool:
 
 
 def main() -> None:
-    given = os.environ.get("SECONDS_PER_ARM", "120")
-    seconds = float(given)
-    if not seconds >= 2:
-        raise ConfigError(f"SECONDS_PER_ARM is {given}; it must be at least 2.")
+    given = sys.argv[1] if len(sys.argv) > 1 else "120"
+    if not given.isdecimal() or int(given) < 2:
+        sys.exit(f"SECONDS is {given!r}; it must be a whole number of at least 2.")
     display = Display("stress", len(ARMS) + 1, Console(stderr=True))
     with tempfile.TemporaryDirectory(prefix="stress-engine-") as folder, display.shown():
-        segments, sessions = asyncio.run(run_stress(seconds, Path(folder), display))
+        segments, sessions = asyncio.run(run_stress(float(given), Path(folder), display))
     figures = summarise(segments, sessions)
     write_bench("stress_engine", figures, SEED)
     sys.exit(has_failed(figures))
