@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.engine_checks.site import Site
-from precall.errors import ConfigError
+from precall.errors import BackendError
 
 RATE_PER_S = 3.0
 NUM_PROMPT_TOKENS = 60
@@ -36,12 +36,12 @@ class RatioOfQuantiles:
 
 
 async def send(site: Site, draw: random.Random, segment: int, at_s: float, waits: list[Wait]) -> None:
-    """Send one bystander and add how long it waited. A bystander that is refused raises ConfigError."""
+    """Send one bystander and add how long it waited. A bystander that is refused raises BackendError."""
     prompt = [draw.randrange(100, 4000) for _ in range(NUM_PROMPT_TOKENS)]
     body = {"model": "m", "prompt": prompt, "max_tokens": NUM_OUTPUT_TOKENS, "ignore_eos": True}
     streamed = await site.stream("completions", body | {"return_token_ids": True})
     if streamed.status != 200 or streamed.ttft_s is None or streamed.e2el_s is None:
-        raise ConfigError(f"A bystander got status {streamed.status} and no token; it must be served like any other.")
+        raise BackendError(f"A bystander got status {streamed.status} and no token; it must be served like any other.")
     waits.append(Wait(segment=segment, at_s=at_s, ttft_s=streamed.ttft_s, e2el_s=streamed.e2el_s))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness.engine_checks.bystanders import RATE_PER_S, Wait, quantile_ratio, send_steadily
 from harness.engine_checks.site import Streamed
-from precall.errors import ConfigError
+from precall.errors import BackendError
 from precall.testing.virtual_time import run_virtual
 
 
@@ -69,5 +69,5 @@ def test_a_bystander_that_is_refused_ends_the_run():
         await send_steadily(SlowSite(503), 1.0, 0, [], tasks)
         await asyncio.gather(*tasks)
 
-    with pytest.raises(ConfigError, match="status 503"):
+    with pytest.raises(BackendError, match="status 503"):
         run_virtual(main())
