@@ -6,6 +6,7 @@ SHELL := /bin/bash
 # A login node may differ from its compute nodes: say PLATFORM=cuda there.
 PLATFORM ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu)
 SCALE ?= local
+SECONDS := 120
 ARGS ?=
 
 VENV := .venv/$(PLATFORM)
@@ -31,7 +32,7 @@ endif
 .PHONY: help
 help: ## explain every target
 	@echo "make TARGET [SCALE=smoke|local|paper] [PLATFORM=cpu|cuda] [ARGS='overrides']"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: reproduce
 reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the figures, print the closing table
@@ -52,6 +53,14 @@ test: $(STAMP) ## run all tests: unit tests first, then those on the real vLLM e
 .PHONY: unit
 unit: $(STAMP) ## run the tests that need no engine
 	$(PYTHON) -m pytest -q -m "not engine and not gpu"
+
+.PHONY: conformance
+conformance: $(STAMP) ## hold the engine side against its documented tables, on real servers
+	$(PYTHON) -m harness.engine_checks.conformance
+
+.PHONY: stress-engine
+stress-engine: $(STAMP) ## short KV cache, 64 agents that misbehave, bystanders (SECONDS=120 on ours, as long on stock)
+	$(PYTHON) -m harness.engine_checks.stress $(SECONDS)
 
 .PHONY: lint
 lint: $(STAMP) ## check style and types

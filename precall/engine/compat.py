@@ -51,6 +51,10 @@ class PrivateName:
 
 
 _MAIN = PrivateName(module="vllm.entrypoints.launchers.api_server.entry", path="main", parameters=())
+_PARSER = PrivateName(module="vllm.utils.argparse_utils", path="FlexibleArgumentParser")
+_ADD_ARGUMENTS = PrivateName(
+    module="vllm.entrypoints.launchers.cli_args", path="make_arg_parser", parameters=("parser",)
+)
 _ERROR_RESPONSE = PrivateName(module="vllm.entrypoints.serve.engine.protocol", path="ErrorResponse")
 _ERROR_INFO = PrivateName(module="vllm.entrypoints.serve.engine.protocol", path="ErrorInfo")
 _AUTHENTICATION = PrivateName(
@@ -115,7 +119,17 @@ _ITERATION_DETAILS = PrivateName(
     ),
 )
 NAMES = (
-    *(_MAIN, _ERROR_RESPONSE, _ERROR_INFO, _AUTHENTICATION, _VERIFY_TOKEN, _CREATE, _BASE_REQUEST_ID),
+    *(
+        _MAIN,
+        _PARSER,
+        _ADD_ARGUMENTS,
+        _ERROR_RESPONSE,
+        _ERROR_INFO,
+        _AUTHENTICATION,
+        _VERIFY_TOKEN,
+        _CREATE,
+        _BASE_REQUEST_ID,
+    ),
     *(_MAKE_PARSER, _TEMPLATE_KWARGS, _RENDER_CHAT, _CHAT_REQUEST, _CHAT_RESPONSE),
     *(_MODEL_NAME, _GENERATE, _STREAMING_INPUT, _TOKENS_INPUT, _OUTPUT_KIND),
     *(_STAT_LOGGER, _ITERATION_LOG, _ITERATION_DETAILS),
@@ -218,6 +232,20 @@ def request_of_row(runner: Any, row: int) -> tuple[str, int]:
 def response_id_of_engine(request_id: str) -> str:
     """Return the response id in an engine's request id, which has a hyphen and eight hexadecimal digits behind it."""
     return request_id[:-9]
+
+
+def check_arguments(arguments: list[str] | None = None) -> None:
+    """Raise ConfigError for a command line that asks for what `check_processes` refuses, before anything starts.
+
+    `arguments` None: those of this process. vLLM's own module would take --api-server-count without a word and run
+    one process.
+    """
+    args = _ADD_ARGUMENTS.resolve()(_PARSER.resolve()()).parse_args(arguments)
+    for name in ("api_server_count", "data_parallel_size"):
+        value = getattr(args, name)
+        if value not in (None, 1):
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{flag} is {value}; precall's engine side needs 1. Start one server per replica.")
 
 
 def run_api_server() -> None:

@@ -35,6 +35,7 @@ def main() -> None:
     from precall.engine import compat
 
     compat.check_vllm()
+    compat.check_arguments()
     compat.run_api_server()
 
 

@@ -62,6 +62,14 @@ async def test_a_server_of_several_processes_is_refused(client, named):
         await PrecallEndpoint().init_state(client, state(ScriptedChatHandler()), ARGS)
 
 
+@pytest.mark.parametrize("argument", ["--api-server-count", "--data-parallel-size"])
+def test_a_command_line_that_asks_for_several_is_refused_before_anything_starts(argument):
+    compat.check_arguments(["--model", "none", argument, "1"])
+    compat.check_arguments(["--model", "none"])
+    with pytest.raises(ConfigError, match=f"{argument} is 2; precall's engine side needs 1"):
+        compat.check_arguments(["--model", "none", argument, "2"])
+
+
 async def test_a_server_without_chat_is_refused():
     with pytest.raises(ConfigError, match="no chat handler"):
         await PrecallEndpoint().init_state(engine_client(), state(None), ARGS)
