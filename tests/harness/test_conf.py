@@ -9,8 +9,10 @@ from hydra.errors import HydraException
 from harness import build
 from harness.calibration import draft_calibration
 from harness.experiment import check_before_start
+from harness.replay.rendering import HarmonyRenderer, HermesRenderer
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn, TrajectorySet, write_trajectories
 from harness.schema import Config, DraftPlace, Speculation
+from precall.calls import ToolCall
 from precall.errors import ConfigError
 from tests.harness.configs import CONF, EXPERIMENTS, SCALES, cells_of, compose, config_of, write_corrupt_trajectories
 
@@ -230,3 +232,18 @@ def test_a_control_token_in_a_recorded_text_is_refused_before_any_server(tmp_pat
     cells = cells_of("experiment=fig1", "scale=smoke", f"workload.trajectories={file}", *one_task)
     with pytest.raises(ConfigError, match="control token"):
         check_before_start(cells)
+
+
+def test_the_tool_call_parser_says_how_recorded_turns_are_rendered() -> None:
+    assert isinstance(build.renderer_of(config_of().model), HermesRenderer)
+    assert isinstance(build.renderer_of(config_of("model=replay_tiny_gpt_oss").model), HarmonyRenderer)
+    with pytest.raises(ConfigError, match=r"tool_call_parser is 'xlam' in replay_tiny.*hermes and openai"):
+        build.renderer_of(config_of("model.tool_call_parser=xlam").model)
+
+
+def test_turns_with_several_calls_are_refused_for_gpt_oss_before_any_server() -> None:
+    calls = (ToolCall(name="f", arguments="{}"), ToolCall(name="g", arguments="{}"))
+    turn = RecordedTurn(user_turn=0, reasoning="", content="", calls=calls)
+    config = config_of("model=replay_tiny_gpt_oss")
+    with pytest.raises(ConfigError, match=r"2 calls \(f, g\); in harmony form a turn ends with its first"):
+        build.check_rendering(config, {"1": RecordedTrajectory(task_id="1", turns=(turn,))})
