@@ -13,7 +13,7 @@ from harness import build
 from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import VllmServerSettings
 from tests.harness.configs import config_of
-from tests.integration.engine.test_resident import TOOLS, metric
+from tests.integration.engine.sequences import TOOLS, metric
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
