@@ -74,11 +74,12 @@ class ResultTemplate:
         messages = _conversation(names, texts)
         results = (await self._render(request, messages, True)).token_ids
         turn = (await self._render(request, messages[:-2], False)).token_ids
-        last = len(turn) - turn[::-1].index(self.turn_end) if self.turn_end in turn else 0
-        if results[:last] != turn[:last]:
-            raise ConfigError("The chat template changes the assistant's turn once results follow it.")
-        if list(results[last:]) != self._encoder.encode(form.pieces, form.fill(names, texts)):
+        tail = self._encoder.encode(form.pieces, form.fill(names, texts))
+        if list(results[-len(tail) :]) != tail:
             raise ConfigError("The tokenizer treats the text around its added tokens in a way that splicing does not.")
+        # Templates may write a turn otherwise once results follow it, but the end before them must be the turn's.
+        if results[: -len(tail)].count(self.turn_end) != turn.count(self.turn_end):
+            raise ConfigError("The chat template ends another turn between the assistant's and the results.")
 
     async def _form_for(self, request: Any, num_results: int) -> _Form:
         fields = {name: _plain(getattr(request, name, None)) for name in _FIELDS}

@@ -49,7 +49,7 @@ async def test_neither_a_tools_name_nor_its_result_becomes_a_control_token():
     ("old", "new", "why"),
     [
         ("functions.f", "functions.F", "differently for another tool"),
-        ("<|call|><|start|>functions", "!<|call|><|start|>functions", "changes the assistant's turn"),
+        ("<|call|><|start|>functions", "<|call|>!<|call|><|start|>functions", "ends another turn"),
         ("<|call|>", "<|end|>", "ends no turn"),
         ("'quoted'", "quoted", "changes what a tool returned"),
     ],

@@ -147,6 +147,16 @@ async def test_a_template_that_cannot_be_spliced_without_loss_switches_residency
         assert (await world.chat()).finish_reason == "tool_calls"
 
 
+async def test_a_template_that_writes_the_last_turn_otherwise_can_be_spliced(tiny_folder, tmp_path):
+    """Qwen3's puts an empty thought before the last message, and not once results follow it."""
+    template, old = (tiny_folder / "chat_template.jinja").read_text(), "{%- set content = (message.content or '')"
+    assert old in template
+    thought = "{%- if loop.last %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}\n"
+    (tmp_path / "template.jinja").write_text(template.replace(old, thought + old))
+    async with resident_world(tiny_folder, [], "--chat-template", str(tmp_path / "template.jinja")) as world:
+        assert world.app.state.precall_tool_cache.residency.why_off is None
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("opt_in", [False, True])
 async def test_a_request_that_does_not_opt_in_or_hits_nothing_is_answered_as_on_stock_vllm(
