@@ -17,10 +17,11 @@ from harness.backends.external_server import ExternalServerSettings
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.latency import Latency, LatencyKind
 from harness.replay.builder import Modelled, build_trajectories
-from harness.replay.rendering import HermesRenderer
+from harness.replay.rendering import HarmonyRenderer, HermesRenderer, Renderer
+from harness.replay.tiny_gpt_oss import TinyGptOss, make_tiny_gpt_oss
 from harness.replay.tiny_model import TinyArchitecture, make_tiny_model
 from harness.replay.trajectories import RecordedTrajectory, TrajectorySet, read_trajectories
-from harness.schema import BackendKind, Config, DraftPlace, ModelConfig, Platform
+from harness.schema import BackendKind, Config, DraftPlace, ModelConfig, Platform, TinyConfig
 from harness.workloads.bfcl import load_bfcl
 from precall.chat import Sampling
 from precall.errors import ConfigError
@@ -68,14 +69,16 @@ def split_cores() -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 @functools.cache
-def _tiny_folder(architecture: TinyArchitecture) -> Path:
+def _tiny_folder(architecture: TinyArchitecture | TinyGptOss) -> Path:
+    if isinstance(architecture, TinyGptOss):
+        return make_tiny_gpt_oss(architecture, CACHE)
     return make_tiny_model(architecture, CACHE)
 
 
 def model_path(model: ModelConfig) -> str:
     """Return the folder or the hub name of a model, making a random one. Raises ConfigError for an unknown model."""
     if model.tiny is not None:
-        return str(_tiny_folder(TinyArchitecture(**asdict(model.tiny))))
+        return str(_tiny_folder(_architecture_of(model.tiny)))
     if not model.path:
         raise ConfigError(f"model {model.name} has neither a path nor a tiny architecture; it needs one of them.")
     if not Path(model.path).is_dir():
@@ -85,6 +88,14 @@ def model_path(model: ModelConfig) -> str:
             f"The folder {model.path} of model {model.name} holds no config.json; it is not a model folder."
         )
     return model.path
+
+
+def _architecture_of(tiny: TinyConfig) -> TinyArchitecture | TinyGptOss:
+    size = asdict(tiny)
+    if tiny.num_experts is not None:
+        return TinyGptOss(**size)
+    del size["num_experts"]
+    return TinyArchitecture(**size)
 
 
 def _check_on_hub(model: ModelConfig) -> None:
@@ -237,10 +248,26 @@ def trajectories_of(config: Config, tasks: list[Task]) -> dict[str, RecordedTraj
     return {task.task_id: recorded[task.task_id] for task in tasks}
 
 
+def renderer_of(model: ModelConfig) -> Renderer:
+    """Return what renders recorded turns for a model that replays, in the form that its tool-call parser reads. Raises
+    ConfigError for a form that is not known."""
+    folder = Path(model_path(model))
+    match model.tool_call_parser:
+        case "hermes":
+            return HermesRenderer(folder)
+        case "openai":
+            return HarmonyRenderer(folder)
+        case other:
+            raise ConfigError(
+                f"model.tool_call_parser is {other!r} in {model.name}, which replays; replay renders calls for hermes "
+                "and openai."
+            )
+
+
 def check_rendering(config: Config, trajectories: Mapping[str, RecordedTrajectory]) -> None:
     """Raise ConfigError for a recorded text that the models' tokenizers cannot express, such as a control token."""
-    target = HermesRenderer(Path(model_path(config.model)))
-    draft = HermesRenderer(Path(model_path(config.draft.model))) if config.draft.model.is_replay else None
+    target = renderer_of(config.model)
+    draft = renderer_of(config.draft.model) if config.draft.model.is_replay else None
     for trajectory in trajectories.values():
         for turn in trajectory.turns:
             target.target_tokens(turn)

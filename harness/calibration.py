@@ -12,7 +12,6 @@ from harness.metrics.arm import arm_metrics, generation_times
 from harness.participants import baseline_participants, cache_salt_of, client_of
 from harness.records import RunFolder
 from harness.replay.models import RecordedTarget, ReplayDraft
-from harness.replay.rendering import HermesRenderer
 from harness.runner import ArmRun, Participants, run_arm
 from harness.schema import Config, DraftPlace, LatencyConfig, Speculation, SpeculationConfig
 from harness.sweep import address
@@ -102,7 +101,7 @@ async def measure_draft(
     }
     tasks = list(by_id.values())
     recorded = build.trajectories_of(config, tasks)
-    renderer = HermesRenderer(Path(build.model_path(config.draft.model)))
+    renderer = build.renderer_of(config.draft.model)
     client = client_of(server, config.draft.model)
     targets: dict[str, RecordedTarget] = {}
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from agents.task import Task
 from harness import build
@@ -11,7 +10,6 @@ from harness.backends.external_server import ExternalServer
 from harness.backends.protocol import ModelServer
 from harness.latency import Latency, LatencyInjector, LatencyKind
 from harness.replay.models import ReplayDraft, ReplayTarget, TimedDraft
-from harness.replay.rendering import HermesRenderer
 from harness.replay.resident import ReplayResidentTarget
 from harness.replay.trajectories import RecordedTrajectory
 from harness.runner import MakeParticipants, Participants
@@ -46,8 +44,8 @@ async def participants(
     recorded = build.trajectories_of(config, list(tasks)) if config.model.is_replay else {}
     target_client = client_of(servers[0], config.model)
     draft_clients = [client_of(server, config.draft.model) for server in servers[1:]]
-    renderer = HermesRenderer(Path(build.model_path(config.model))) if recorded else None
-    draft_renderer = HermesRenderer(Path(build.model_path(config.draft.model))) if recorded and draft_clients else None
+    renderer = build.renderer_of(config.model) if recorded else None
+    draft_renderer = build.renderer_of(config.draft.model) if recorded and draft_clients else None
     policy = LaunchPolicy(max_executions_per_turn=config.speculation.max_executions_per_turn)
 
     def make_target(trajectory: RecordedTrajectory | None, cache_salt: str) -> Target:

@@ -43,13 +43,14 @@ class TrackerMode(Enum):
 
 @dataclass(kw_only=True)
 class TinyConfig:
-    """The size of a random architecture; see harness/replay/tiny_model.py."""
+    """The size of a random architecture: Qwen3's, or with `num_experts` gpt-oss's. See harness/replay/tiny_*.py."""
 
     hidden_size: int = MISSING
     num_layers: int = MISSING
     num_heads: int = MISSING
     head_size: int = MISSING
     ff_size: int = MISSING
+    num_experts: int | None = None
 
 
 @dataclass(kw_only=True)

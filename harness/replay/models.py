@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from harness.replay.rendering import HermesRenderer
+from harness.replay.rendering import Renderer
 from harness.replay.trajectories import RecordedTrajectory
 from precall.chat import ChatClient, Messages, Sampling
 from precall.drafts.protocol import Prediction
@@ -22,9 +22,7 @@ class ReplayTarget:
     """Asks the engine for each recorded turn in its order, and checks that it generated exactly the recorded tokens and
     that the tools returned what was recorded, where it was."""
 
-    def __init__(
-        self, client: ChatClient, trajectory: RecordedTrajectory, renderer: HermesRenderer, cache_salt: str
-    ) -> None:
+    def __init__(self, client: ChatClient, trajectory: RecordedTrajectory, renderer: Renderer, cache_salt: str) -> None:
         self._client = client
         self._trajectory = trajectory
         self._renderer = renderer
@@ -45,9 +43,7 @@ class ReplayTarget:
 class ReplayDraft:
     """A draft at work on its own server: the samples of a turn are sent at once and arrive when they are generated."""
 
-    def __init__(
-        self, client: ChatClient, trajectory: RecordedTrajectory, renderer: HermesRenderer, cache_salt: str
-    ) -> None:
+    def __init__(self, client: ChatClient, trajectory: RecordedTrajectory, renderer: Renderer, cache_salt: str) -> None:
         self._client = client
         self._trajectory = trajectory
         self._renderer = renderer

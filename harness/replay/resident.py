@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from harness.replay.models import check_calls, check_observations, check_tokens, forced_body, observations_in
-from harness.replay.rendering import HermesRenderer
+from harness.replay.rendering import Renderer
 from harness.replay.trajectories import RecordedTrajectory
 from precall.chat import ChatClient, Messages, Sampling
 from precall.resident_target import ResidentTarget
@@ -22,7 +22,7 @@ class ReplayResidentTarget:
         self,
         client: ChatClient,
         trajectory: RecordedTrajectory,
-        renderer: HermesRenderer,
+        renderer: Renderer,
         cache_salt: str,
         publisher: ToolCachePublisher,
     ) -> None:

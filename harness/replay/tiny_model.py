@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -39,13 +39,28 @@ def make_tiny_model(architecture: TinyArchitecture, cache: Path) -> Path:
     """Return the folder of a model of this architecture under `cache`, making it if it is not there."""
     sources = [file.read_text(encoding="utf-8") for file in (Path(__file__), TEMPLATE)]
     recipe = json.dumps(asdict(architecture), sort_keys=True) + "".join(sources)
-    folder = cache / f"replay-tiny-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    return made_once(cache, "replay-tiny", recipe, lambda folder: _fill(folder, architecture))
+
+
+def made_once(cache: Path, name: str, recipe: str, fill: Callable[[Path], None]) -> Path:
+    """Return the folder under `cache` that `fill` has filled after this recipe; it appears whole or not at all."""
+    folder = cache / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if folder.exists():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=cache))
+    try:
+        fill(partial)
+        with contextlib.suppress(OSError):  # another process was faster, and made the same
+            partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _fill(folder: Path, architecture: TinyArchitecture) -> None:
     tokenizer = _train_tokenizer(_bfcl_texts(), architecture.vocab_size)
-    tokenizer.save(str(partial / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"))
     ids = {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
     config = {
         "architectures": ["Qwen3ForCausalLM"],
@@ -73,13 +88,9 @@ def make_tiny_model(architecture: TinyArchitecture, cache: Path) -> Path:
         "model_max_length": architecture.max_position_embeddings,
         "clean_up_tokenization_spaces": False,
     }
-    (partial / "config.json").write_text(json.dumps(config, indent=2))
-    (partial / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2))
-    shutil.copy(TEMPLATE, partial / "chat_template.jinja")
-    with contextlib.suppress(OSError):  # another process was faster, and made the same
-        partial.replace(folder)
-    shutil.rmtree(partial, ignore_errors=True)
-    return folder
+    (folder / "config.json").write_text(json.dumps(config, indent=2))
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2))
+    shutil.copy(TEMPLATE, folder / "chat_template.jinja")
 
 
 def _bfcl_texts() -> Iterable[str]:

@@ -3,6 +3,9 @@
 Stock streaming sessions deadlock when paused ones hold the KV cache and each needs one block more. Here a session
 reserves, before each turn, the blocks of the longest that turn can become; what cannot be reserved is not resident. The
 reservations together leave room for one longest request, so bystanders always move, and with them the sessions.
+
+All layers with full attention share one table of blocks; gpt-oss's layers with a sliding window share a second one out
+of the same blocks. It holds the window and what is in flight, which vLLM bounds, and never more than the first.
 """
 
 from dataclasses import dataclass
@@ -13,12 +16,14 @@ from precall.errors import ConfigError
 
 @dataclass(slots=True)
 class Admission:
-    """The blocks and seats that resident sequences may take together. `num_blocks` are those of the whole KV cache.
+    """The blocks and seats that resident sequences may take together. `num_blocks` are those of the whole KV cache,
+    `num_longest` those that a request of `max_model_len` takes at most, as vLLM counts them.
 
     A step may draft `num_draft_tokens` beyond the end of a sequence, and they take blocks until they are verified.
     """
 
     num_blocks: int
+    num_longest: int
     block_size: int
     max_model_len: int
     max_num_seqs: int
@@ -30,6 +35,9 @@ class Admission:
         if self.num_blocks < 1 or self.block_size < 1:
             what = f"the KV cache has {self.num_blocks} blocks of {self.block_size} tokens"
             raise ConfigError(f"{what}; admission needs at least 1 of each.")
+        if self._num_window_blocks < 0:
+            what = f"{self.max_model_len} tokens take {self.num_longest} blocks of {self.block_size} tokens"
+            raise ConfigError(f"{what}; admission needs a model that keeps them all.")
 
     @property
     def num_admissible(self) -> int:
@@ -57,8 +65,14 @@ class Admission:
             return "no KV blocks are free for a resident sequence"
         return None
 
+    @property
+    def _num_window_blocks(self) -> int:
+        """Blocks of the second table at most; 0 when there is none."""
+        return self.num_longest - -(-self.max_model_len // self.block_size)
+
     def _blocks(self, num_tokens: int) -> int:
-        return -(-min(num_tokens + self.num_draft_tokens, self.max_model_len) // self.block_size)
+        num_full = -(-min(num_tokens + self.num_draft_tokens, self.max_model_len) // self.block_size)
+        return num_full + min(num_full, self._num_window_blocks)
 
 
 class Reservation:

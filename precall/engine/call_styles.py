@@ -1,7 +1,8 @@
-"""How a model writes a call: the text between the opener and the closer of the hermes form, in several JSON styles.
+"""How a model writes a call, from behind its opener to before the end of the turn, in several JSON styles.
 
-The first style is taken from the model's own chat template. The others are the common ways in which models write JSON;
-a draft in a wrong style is rejected at its first differing token, and drafted anew from there in the right one.
+For hermes models the first style is taken from the model's own chat template. The others are the common ways in which
+models write JSON; a draft in a wrong style is rejected at its first differing token, and drafted anew from there in
+the right one.
 """
 
 import json
@@ -18,7 +19,10 @@ CLOSER = "</tool_call>"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStyle:
-    """`before` name `between` arguments `after`, the arguments as JSON with these separators."""
+    """`before` name `between` arguments `after`, the arguments as JSON with these separators.
+
+    The three parts are the form's own and may hold control tokens; name and arguments may not.
+    """
 
     before: str
     between: str
@@ -27,13 +31,13 @@ class CallStyle:
     key_separator: str
 
     def parts(self, name: str, arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-        """Return a call as it stands after the opener, closer included: the style's own pieces, what stands between."""
+        """Return the style's own pieces, and the name and arguments that stand between them."""
         separators = (self.item_separator, self.key_separator)
         encoded = json.dumps(arguments, ensure_ascii=False, separators=separators)
         return [self.before, self.between, self.after], [name, encoded]
 
 
-def _style(edge: str, space: str) -> CallStyle:
+def _hermes(edge: str, space: str) -> CallStyle:
     return CallStyle(
         before=f'{edge}{{"name":{space}"',
         between=f'",{space}"arguments":{space}',
@@ -43,15 +47,24 @@ def _style(edge: str, space: str) -> CallStyle:
     )
 
 
-COMMON = tuple(_style(edge, space) for edge in ("\n", "") for space in (" ", ""))
+def _harmony(before: str, between: str, space: str) -> CallStyle:
+    return CallStyle(before=before, between=between, after="", item_separator=f",{space}", key_separator=f":{space}")
+
+
+HERMES = tuple(_hermes(edge, space) for edge in ("\n", "") for space in (" ", ""))
+HARMONY = tuple(
+    _harmony(" to=functions.", between, space)
+    for between in (" <|constrain|>json<|message|>", "<|constrain|>json<|message|>", " json<|message|>")
+    for space in ("", " ")
+)
 
 
 def probe() -> tuple[str, dict[str, Any]]:
-    """Return a name and arguments that no template text holds, to be rendered for `style_of`."""
+    """Return a name and arguments that no template text holds, to be rendered for `hermes_style`."""
     return f"n{secrets.token_hex(8)}", {"a": secrets.token_hex(8), "b": [1, {"c": "ü"}]}
 
 
-def style_of(rendered: str, name: str, arguments: Mapping[str, Any]) -> CallStyle:
+def hermes_style(rendered: str, name: str, arguments: Mapping[str, Any]) -> CallStyle:
     """Return the style in which a chat template has rendered the call of `probe`.
 
     Raises ConfigError when it stands there in another form than opener, name, JSON of the arguments, closer.
@@ -72,8 +85,3 @@ def style_of(rendered: str, name: str, arguments: Mapping[str, Any]) -> CallStyl
                 key_separator=key_separator,
             )
     raise ConfigError(f"The chat template does not write calls as {OPENER}, name, JSON arguments, {CLOSER}.")
-
-
-def styles(first: CallStyle) -> tuple[CallStyle, ...]:
-    """Return the styles to draft in, the template's own first."""
-    return tuple(dict.fromkeys((first, *COMMON)))

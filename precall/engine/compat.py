@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from precall.engine.template import Rendered
 from precall.errors import ConfigError
 
 VERSION = "0.32"
@@ -99,6 +100,7 @@ _STREAMING_INPUT = PrivateName(
 _TOKENS_INPUT = PrivateName(
     module="vllm.inputs.engine", path="tokens_input", parameters=("prompt_token_ids", "cache_salt")
 )
+_MAX_CONCURRENCY = PrivateName(module="vllm.config", path="CacheConfig.kv_cache_max_concurrency")
 _OUTPUT_KIND = PrivateName(module="vllm.sampling_params", path="RequestOutputKind.DELTA")
 _STAT_LOGGER = PrivateName(
     module="vllm.v1.metrics.loggers",
@@ -131,7 +133,7 @@ NAMES = (
         _BASE_REQUEST_ID,
     ),
     *(_MAKE_PARSER, _TEMPLATE_KWARGS, _RENDER_CHAT, _CHAT_REQUEST, _CHAT_RESPONSE),
-    *(_MODEL_NAME, _GENERATE, _STREAMING_INPUT, _TOKENS_INPUT, _OUTPUT_KIND),
+    *(_MODEL_NAME, _GENERATE, _STREAMING_INPUT, _TOKENS_INPUT, _MAX_CONCURRENCY, _OUTPUT_KIND),
     *(_STAT_LOGGER, _ITERATION_LOG, _ITERATION_DETAILS),
 )
 
@@ -316,16 +318,23 @@ def make_parser(handler: Any, request: Any) -> Any:
     return handler._make_parser(request, handler.renderer.tokenizer, handler._effective_chat_template_kwargs(request))
 
 
-async def render_prompt(handler: Any, request: Any, messages: list[dict[str, Any]], is_prompt: bool) -> str:
-    """Return the text to which the chat handler would render `messages` in a request like this one."""
+async def render_prompt(handler: Any, request: Any, messages: list[dict[str, Any]], is_prompt: bool) -> Rendered:
+    """Return what the chat handler would make of `messages` in a request like this one.
+
+    For gpt-oss vLLM renders tokens without a text, and always asks for the next turn.
+    """
     changes = {"messages": messages, "add_generation_prompt": is_prompt, "continue_final_message": False}
     rendered = await handler.online_renderer.render_chat(request.model_copy(update=changes))
     if isinstance(rendered, _ERROR_RESPONSE.resolve()):
         raise ConfigError(f"The chat template cannot be rendered: {rendered.error.message}")
     _, (prompt,) = rendered
-    if "prompt" not in prompt:
-        raise ConfigError("The renderer returns no text; splicing needs the text of a rendered chat.")
-    return prompt["prompt"]
+    if "prompt_token_ids" not in prompt:
+        raise ConfigError("The renderer returns no tokens; splicing needs those of a rendered chat.")
+    token_ids = tuple(prompt["prompt_token_ids"])
+    text = prompt.get("prompt")
+    if text is None:
+        text = handler.renderer.tokenizer.decode(token_ids, skip_special_tokens=False)
+    return Rendered(text=text, token_ids=token_ids)
 
 
 async def render_call(handler: Any, name: str, arguments: dict[str, Any]) -> str:
@@ -333,7 +342,7 @@ async def render_call(handler: Any, name: str, arguments: dict[str, Any]) -> str
     function = {"name": name, "arguments": json.dumps(arguments)}
     call = {"id": "call_1", "type": "function", "function": function}
     messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y", "tool_calls": [call]}]
-    return await render_prompt(handler, sample_request(), messages, False)
+    return (await render_prompt(handler, sample_request(), messages, False)).text
 
 
 def sample_request() -> Any:
@@ -341,6 +350,18 @@ def sample_request() -> Any:
     function = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}
     tools = [{"type": "function", "function": function}]
     return _CHAT_REQUEST.resolve()(messages=[{"role": "user", "content": "x"}], tools=tools)
+
+
+def num_longest_blocks(cache_config: Any) -> int:
+    """Return the KV blocks that a request of the model's full length takes, in all groups of layers together.
+
+    vLLM tells the API server how many such requests fit (`get_max_concurrency_for_kv_cache_config`: blocks divided by
+    what we look for), but not what the groups are.
+    """
+    num_requests = cache_config.kv_cache_max_concurrency
+    if not num_requests or not cache_config.num_gpu_blocks:
+        raise ConfigError("The engine does not tell the size of its KV cache; admission needs it.")
+    return round(cache_config.num_gpu_blocks / num_requests)
 
 
 def is_chat_response(answer: Any) -> bool:
@@ -374,8 +395,10 @@ def as_ordinary(outputs: list[Any], prompt_token_ids: list[int], output_kind: An
         completion.text = "".join(output.outputs[0].text for output in outputs)
         completion.token_ids = [token_id for output in outputs for token_id in output.outputs[0].token_ids]
         shown[0].outputs = [completion]
-    if shown[-1].outputs[0].finish_reason != "stop":  # the engine leaves an earlier turn's reason there
-        shown[-1].outputs = [copy(shown[-1].outputs[0])]
+    last = shown[-1].outputs[0]
+    if last.finish_reason != "stop" or [last.stop_reason] != list(outputs[-1].outputs[0].token_ids[-1:]):
+        # The engine leaves an earlier turn's reason there.
+        shown[-1].outputs = [copy(last)]
         shown[-1].outputs[0].stop_reason = None
     for output in shown:
         output.prompt_token_ids = list(prompt_token_ids)

@@ -14,7 +14,8 @@ from typing import Any
 from precall.calls import ToolCall
 from precall.engine import compat
 from precall.engine.call_drafts import MAX_CANDIDATES
-from precall.engine.call_styles import OPENER, CallStyle, probe, style_of, styles
+from precall.engine.call_styles import CallStyle, probe
+from precall.engine.families import FAMILIES, family_of
 from precall.engine.plain_tokens import PlainEncoder
 from precall.errors import ConfigError
 
@@ -40,20 +41,21 @@ class Drafting:
         self._sending: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(cls, handler: Any, client: Any) -> "Drafting | None":
+    async def start(cls, handler: Any, client: Any, tool_parser: str | None) -> "Drafting | None":
         """Return the drafting of a server whose workers have precall's proposer, else None.
 
         Raises ConfigError when they have it and the model's form of calls or its tokenizer cannot be drafted.
         """
         if not compat.has_tool_proposer(client.vllm_config):
             return None
+        if tool_parser not in FAMILIES:
+            remedy = f"Choose one of {', '.join(FAMILIES)}, or start without precall's proposer."
+            raise ConfigError(f"The tool-call parser is {tool_parser!r}, whose calls precall cannot draft. {remedy}")
         tokenizer = handler.renderer.tokenizer
-        encoder = PlainEncoder(tokenizer)
+        encoder, family = PlainEncoder(tokenizer), family_of(tool_parser, tokenizer)
         name, arguments = probe()
-        rendered = await compat.render_call(handler, name, arguments)
-        call_styles = styles(style_of(rendered, name, arguments))
-        opener = encoder.encode([OPENER], [])
-        answers = await client.collective_rpc("precall_bind", args=(opener, tokenizer.eos_token_id))
+        call_styles = family.call_styles(await compat.render_call(handler, name, arguments), name, arguments)
+        answers = await client.collective_rpc("precall_bind", args=(list(family.opener), family.turn_end))
         if None in answers:
             remedy = "Name precall.engine.proposer.ToolProposer in --speculative-config."
             raise ConfigError(f"The workers have precall's extension but not its proposer. {remedy}")

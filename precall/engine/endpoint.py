@@ -46,7 +46,7 @@ class PrecallEndpoint:
         compat.check_processes(engine_client, state)
         settings = EngineSettings.from_additional_config(args.additional_config)
         handler = state.openai_serving_chat
-        drafting = await Drafting.start(handler, engine_client)
+        drafting = await Drafting.start(handler, engine_client, args.tool_call_parser)
         cache = ToolCache(settings, self._clock, drafting)
         metrics = engine_metrics()
         residency = await Residency.start(

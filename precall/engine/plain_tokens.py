@@ -4,7 +4,6 @@
 `<tool_call>` in many tokenizers.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -23,10 +22,11 @@ class PlainEncoder:
         if backend is None:
             kind = type(tokenizer).__name__
             raise ConfigError(f"The tokenizer is a {kind}; splicing needs a fast tokenizer of transformers.")
-        description = json.loads(backend.to_str())
-        self._added = {token["content"]: token["id"] for token in description["added_tokens"]}
+        self._added = {token.content: token_id for token_id, token in backend.get_added_tokens_decoder().items()}
         self._added_ids = frozenset(self._added.values())
-        self._plain = Tokenizer.from_str(json.dumps(description | {"added_tokens": []}))
+        self._plain = Tokenizer(backend.model)
+        self._plain.normalizer = backend.normalizer
+        self._plain.pre_tokenizer = backend.pre_tokenizer
         longest_first = sorted(self._added, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from precall.engine import compat
 from precall.engine.admission import Admission
+from precall.engine.families import family_of
 from precall.engine.metrics import EngineMetrics
 from precall.engine.resident import ResidentRequest
 from precall.engine.settings import EngineSettings
@@ -51,19 +52,23 @@ class Residency:
         residency = cls(settings, metrics, why_off)
         if why_off is None:
             try:
-                await residency._prepare(handler, vllm_config, num_draft_tokens)
+                assert tool_parser is not None, "a server without a tool-call parser is ordinary"
+                await residency._prepare(handler, vllm_config, tool_parser, num_draft_tokens)
             except ConfigError as error:
                 residency.why_off = str(error)
         if residency.why_off is not None:
             logger.warning("precall: no request will be resident: %s.", residency.why_off.rstrip("."))
         return residency
 
-    async def _prepare(self, handler: Any, vllm_config: Any, num_draft_tokens: int) -> None:
-        template = ResultTemplate(handler.renderer.tokenizer, functools.partial(compat.render_prompt, handler))
+    async def _prepare(self, handler: Any, vllm_config: Any, tool_parser: str, num_draft_tokens: int) -> None:
+        tokenizer = handler.renderer.tokenizer
+        family = family_of(tool_parser, tokenizer)
+        template = ResultTemplate(tokenizer, family, functools.partial(compat.render_prompt, handler))
         await template.check(compat.sample_request())
         self._splicer = Splicer(handler, template, self._settings, self._metrics)
         self.admission = Admission(
             num_blocks=vllm_config.cache_config.num_gpu_blocks or 0,
+            num_longest=compat.num_longest_blocks(vllm_config.cache_config),
             block_size=vllm_config.cache_config.block_size,
             max_model_len=vllm_config.model_config.max_model_len,
             max_num_seqs=vllm_config.scheduler_config.max_num_seqs,

@@ -66,6 +66,6 @@ class Splicer:
             content=content or "",
             calls=calls,
             texts=lookup.texts,
-            token_ids=tuple(await self._template.tokens(request, lookup.texts)),
+            token_ids=tuple(await self._template.tokens(request, [call.name for call in calls], lookup.texts)),
             num_reasoning_tokens=parser.count_reasoning_tokens(list(token_ids)),
         )

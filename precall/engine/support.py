@@ -2,21 +2,28 @@
 
 from typing import Any
 
-FAMILIES = ("hermes",)
-"""Tool-call parsers whose models have been tested with residency."""
+from precall.engine.families import FAMILIES
 
 
 def why_server_is_ordinary(handler: Any, vllm_config: Any, tool_parser: str | None, is_drafting: bool) -> str | None:
     """Return why no request of this server can be resident, or None. `is_drafting`: precall's proposer is loaded."""
     model, parallel = vllm_config.model_config, vllm_config.parallel_config
+    model_type = model.hf_config.model_type
+    is_gpt_oss = model_type == "gpt_oss"
     reasons = {
         f"the tool-call parser is {tool_parser!r}, tested are {', '.join(FAMILIES)}": tool_parser not in FAMILIES,
         "automatic tool choice is off": not handler.enable_auto_tools,
         "another kind of speculative decoding is on": vllm_config.speculative_config is not None and not is_drafting,
         "a KV connector is in use": vllm_config.kv_transfer_config is not None,
-        "the model is not a plain decoder with full attention": bool(
-            model.is_hybrid or model.is_encoder_decoder or model.is_multimodal_model or model.get_sliding_window()
+        f"the tool-call parser {tool_parser!r} is not that of {model_type}": is_gpt_oss != (tool_parser == "openai"),
+        "the model is not a plain decoder": bool(
+            model.is_hybrid or model.is_encoder_decoder or model.is_multimodal_model
         ),
+        "the model has sliding-window attention and is not gpt-oss": bool(
+            model.get_sliding_window() and not is_gpt_oss
+        ),
+        # Then vLLM puts its sliding-window layers into more than one group; see Admission.
+        "the model is gpt-oss with an odd number of layers": is_gpt_oss and model.hf_config.num_hidden_layers % 2 == 1,
         "context parallelism is on": (parallel.decode_context_parallel_size, parallel.prefill_context_parallel_size)
         != (1, 1),
     }

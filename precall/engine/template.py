@@ -1,21 +1,33 @@
-"""What stands between a turn's end and the next turn, taken from the model's own chat template.
+"""What stands between a turn's end and the next turn, taken from vLLM's own rendering of a chat.
 
-A conversation with a sentinel in each tool message is rendered; the text from the end of the assistant's turn to the
-end of the generation prompt, cut at the sentinels, is what goes around the observations. Source: ours; the paper leaves
-the tokens around an appended result open.
+A conversation is rendered with a sentinel for each tool's name and each result; the text from the end of the
+assistant's turn to the end of the prompt, cut at the sentinels, is what goes around names and observations. Source:
+ours; the paper leaves the tokens around an appended result open.
 """
 
 import json
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from precall.engine.families import Family
 from precall.engine.plain_tokens import PlainEncoder
 from precall.errors import ConfigError
 
-Render = Callable[[Any, list[dict[str, Any]], bool], Awaitable[str]]
-"""(request, messages, whether the generation prompt is added) -> the prompt's text, before tokenization."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A chat as vLLM renders it."""
+
+    text: str
+    token_ids: tuple[int, ...]
+
+
+Render = Callable[[Any, list[dict[str, Any]], bool], Awaitable[Rendered]]
+"""(request, messages, whether the next turn is asked for) -> the prompt."""
 
 _FIELDS = ("chat_template", "chat_template_kwargs", "documents", "reasoning_effort", "tools", "tool_choice")
 _MAX_REMEMBERED = 64
@@ -23,71 +35,82 @@ _MAX_REMEMBERED = 64
 _TELL_TALE = "  \n'quoted' \"twice\" <b> {{ x }} \\n ü  "
 
 
-class ResultTemplate:
-    """Renders observations as the tokens that follow a turn. `turn_end` is the token that ends an assistant turn."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """`pieces` with a blank between each two; blank i takes `blanks[i]`: a call's name or its result."""
 
-    def __init__(self, tokenizer: Any, render: Render) -> None:
-        self._tokenizer = tokenizer
+    pieces: tuple[str, ...]
+    blanks: tuple[tuple[str, int], ...]
+
+    def fill(self, names: Sequence[str], texts: Sequence[str]) -> list[str]:
+        values = {"name": names, "result": texts}
+        return [values[kind][index] for kind, index in self.blanks]
+
+
+class ResultTemplate:
+    """Renders observations as the tokens that follow a turn which ends in calls."""
+
+    def __init__(self, tokenizer: Any, family: Family, render: Render) -> None:
         self._encoder = PlainEncoder(tokenizer)
         self._render = render
-        self._pieces: OrderedDict[str, tuple[str, ...]] = OrderedDict()
-        if tokenizer.eos_token is None:
-            raise ConfigError("The tokenizer has no eos_token; splicing needs to know what ends a turn.")
-        self.turn_end: int = tokenizer.eos_token_id
+        self._forms: OrderedDict[str, _Form] = OrderedDict()
+        self._turn_end_text: str = tokenizer.convert_ids_to_tokens(family.turn_end)
+        self.turn_end = family.turn_end
 
-    async def tokens(self, request: Any, texts: Sequence[str]) -> list[int]:
-        """Return the tokens from after the turn's end token to where the next turn begins."""
-        return self._encoder.encode(await self._pieces_for(request, len(texts)), texts)
+    async def tokens(self, request: Any, names: Sequence[str], texts: Sequence[str]) -> list[int]:
+        """Return the tokens from after the turn's end token to where the next turn begins.
+
+        `names` are those of the turn's calls, `texts` what they returned; neither becomes a control token.
+        """
+        form = await self._form_for(request, len(texts))
+        return self._encoder.encode(form.pieces, form.fill(names, texts))
 
     async def check(self, request: Any) -> None:
-        """Raise ConfigError unless the chat template, for a request like this, can be spliced without loss."""
-        first = await self._derive(request, ["f", "f"], _TELL_TALE)
-        other = await self._derive(request, ["another_name", "third"], "plain")
-        if first != other:
+        """Raise ConfigError unless chats, for a request like this, can be spliced without loss."""
+        form = await self._derive(request, 2, _TELL_TALE)
+        if form != await self._derive(request, 2, "plain"):
             raise ConfigError("The chat template renders a result differently for another tool or text.")
-        await self._check_turn_end(request, first)
-        text = "sentinel".join(first)
-        stock = self._tokenizer.encode(text, add_special_tokens=False)
-        if self._encoder.encode(first, ["sentinel"] * 2) != stock:
+        names, texts = ("get_weather", "other.tool-2"), ("sentinel", _TELL_TALE)
+        messages = _conversation(names, texts)
+        results = (await self._render(request, messages, True)).token_ids
+        turn = (await self._render(request, messages[:-2], False)).token_ids
+        tail = self._encoder.encode(form.pieces, form.fill(names, texts))
+        if list(results[-len(tail) :]) != tail:
             raise ConfigError("The tokenizer treats the text around its added tokens in a way that splicing does not.")
+        # Templates may write a turn otherwise once results follow it, but the end before them must be the turn's.
+        if results[: -len(tail)].count(self.turn_end) != turn.count(self.turn_end):
+            raise ConfigError("The chat template ends another turn between the assistant's and the results.")
 
-    async def _pieces_for(self, request: Any, num_results: int) -> tuple[str, ...]:
+    async def _form_for(self, request: Any, num_results: int) -> _Form:
         fields = {name: _plain(getattr(request, name, None)) for name in _FIELDS}
         key = json.dumps([num_results, fields], sort_keys=True, default=repr)
-        if key not in self._pieces:
-            self._pieces[key] = await self._derive(request, ["f"] * num_results, "")
-            while len(self._pieces) > _MAX_REMEMBERED:
-                self._pieces.popitem(last=False)
-        self._pieces.move_to_end(key)
-        return self._pieces[key]
+        if key not in self._forms:
+            self._forms[key] = await self._derive(request, num_results, "")
+            while len(self._forms) > _MAX_REMEMBERED:
+                self._forms.popitem(last=False)
+        self._forms.move_to_end(key)
+        return self._forms[key]
 
-    async def _derive(self, request: Any, names: Sequence[str], around: str) -> tuple[str, ...]:
-        sentinels = [f"{around}{secrets.token_hex(16)}{around}" for _ in names]
-        text = await self._render(request, _conversation(names, sentinels), True)
-        if any(text.count(sentinel) != 1 for sentinel in sentinels):
+    async def _derive(self, request: Any, num_results: int, around: str) -> _Form:
+        names = [f"f{secrets.token_hex(16)}" for _ in range(num_results)]
+        results = [f"{around}{secrets.token_hex(16)}{around}" for _ in range(num_results)]
+        text = (await self._render(request, _conversation(names, results), True)).text
+        if any(text.count(result) != 1 for result in results):
             raise ConfigError("The chat template changes what a tool returned; splicing needs it verbatim, once.")
-        start = text.rfind(self._tokenizer.eos_token, 0, text.index(sentinels[0]))
+        start = text.rfind(self._turn_end_text, 0, text.index(results[0]))
         if start < 0:
-            raise ConfigError(f"The chat template ends no turn with {self._tokenizer.eos_token!r}, the eos_token.")
-        rest = text[start + len(self._tokenizer.eos_token) :]
-        pieces: list[str] = []
-        for sentinel in sentinels:
-            piece, found, rest = rest.partition(sentinel)
-            if not found:
-                raise ConfigError("The chat template does not keep the order of the tools' results.")
-            pieces.append(piece)
-        return (*pieces, rest)
-
-    async def _check_turn_end(self, request: Any, pieces: Sequence[str]) -> None:
-        """The end token found before the results is the one that ends the assistant's turn."""
-        text = await self._render(request, _conversation(["f", "f"], []), False)
-        _, _, after = text.rpartition(self._tokenizer.eos_token)
-        if not pieces[0].startswith(after):
-            raise ConfigError("The chat template changes the assistant's turn once results follow it.")
+            raise ConfigError(f"The chat template ends no turn with {self._turn_end_text!r}.")
+        blanks = {name: ("name", index) for index, name in enumerate(names)}
+        blanks |= {result: ("result", index) for index, result in enumerate(results)}
+        parts = re.split(f"({'|'.join(map(re.escape, blanks))})", text[start + len(self._turn_end_text) :])
+        form = _Form(pieces=tuple(parts[::2]), blanks=tuple(blanks[part] for part in parts[1::2]))
+        if [index for kind, index in form.blanks if kind == "result"] != list(range(num_results)):
+            raise ConfigError("The chat template does not keep the order of the tools' results.")
+        return form
 
 
 def _conversation(names: Sequence[str], results: Sequence[str]) -> list[dict[str, Any]]:
-    ids = [f"call_{index}_{name}" for index, name in enumerate(names)]
+    ids = [f"call_{secrets.token_hex(8)}" for _ in names]
     calls = [
         {"id": call_id, "type": "function", "function": {"name": name, "arguments": "{}"}}
         for call_id, name in zip(ids, names, strict=True)

@@ -12,8 +12,10 @@ from harness.backends.engine_side import with_engine_side
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.calibration import draft_calibration
 from harness.experiment import _servers_of_arms, check_before_start
+from harness.replay.rendering import HarmonyRenderer, HermesRenderer
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn, TrajectorySet, write_trajectories
 from harness.schema import Config, DraftPlace, Speculation
+from precall.calls import ToolCall
 from precall.errors import ConfigError
 from tests.harness.configs import CONF, EXPERIMENTS, SCALES, cells_of, compose, config_of, write_corrupt_trajectories
 
@@ -269,3 +271,18 @@ def test_drafting_is_off_by_default_and_switches_on_the_proposer_alone() -> None
 def test_client_side_arms_share_one_server() -> None:
     servers = _servers_of_arms(config_of("experiment=colocated"))
     assert servers["base"] == servers["spec"] and len(servers["base"]) == 2
+
+
+def test_the_tool_call_parser_says_how_recorded_turns_are_rendered() -> None:
+    assert isinstance(build.renderer_of(config_of().model), HermesRenderer)
+    assert isinstance(build.renderer_of(config_of("model=replay_tiny_gpt_oss").model), HarmonyRenderer)
+    with pytest.raises(ConfigError, match=r"tool_call_parser is 'xlam' in replay_tiny.*hermes and openai"):
+        build.renderer_of(config_of("model.tool_call_parser=xlam").model)
+
+
+def test_turns_with_several_calls_are_refused_for_gpt_oss_before_any_server() -> None:
+    calls = (ToolCall(name="f", arguments="{}"), ToolCall(name="g", arguments="{}"))
+    turn = RecordedTurn(user_turn=0, reasoning="", content="", calls=calls)
+    config = config_of("model=replay_tiny_gpt_oss")
+    with pytest.raises(ConfigError, match=r"2 calls \(f, g\); in harmony form a turn ends with its first"):
+        build.check_rendering(config, {"1": RecordedTrajectory(task_id="1", turns=(turn,))})

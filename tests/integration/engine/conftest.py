@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -19,11 +20,9 @@ def context_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("contexts") / "contexts.jsonl"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory, context_file: Path) -> AsyncIterator[VllmServer]:
-    folder = tmp_path_factory.mktemp("model")
-    model = make_reacting_model(Path(build.model_path(config_of().model)), folder / "reacting")
-    settings = VllmServerSettings(
+def settings_of(model: Path, context_file: Path, **changes: Any) -> VllmServerSettings:
+    """Return the settings of a server on which turns can be forced and contexts are recorded."""
+    return VllmServerSettings(
         name="engine_side",
         model=str(model),
         served_model_name="m",
@@ -39,6 +38,13 @@ async def server(tmp_path_factory: pytest.TempPathFactory, context_file: Path) -
         entry_module="precall.engine.serve",
         extra_args=("--api-key", "the key"),
         env=((FILE, str(context_file)),),
+        **changes,
     )
-    async with VllmServer(settings, log_folder=folder) as server:
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory, context_file: Path) -> AsyncIterator[VllmServer]:
+    folder = tmp_path_factory.mktemp("model")
+    model = make_reacting_model(Path(build.model_path(config_of().model)), folder / "reacting")
+    async with VllmServer(settings_of(model, context_file), log_folder=folder) as server:
         yield server

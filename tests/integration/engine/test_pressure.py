@@ -13,7 +13,7 @@ from harness import build
 from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import VllmServerSettings
 from tests.harness.configs import config_of
-from tests.integration.engine.test_resident import TOOLS, metric
+from tests.integration.engine.sequences import TOOLS, metric
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
@@ -57,7 +57,7 @@ async def run_agent(client, root, tokenizer, agent, draw) -> int:
     ]
     draw.shuffle(entries)
     xargs = [{"replay_token_ids": tokens} for tokens in turns] + [{"replay_token_ids": []}]
-    body = {"model": "m", "messages": [{"role": "user", "content": "go"}], "tools": TOOLS, "max_tokens": 32}
+    body = {"model": "m", "messages": [{"role": "user", "content": "go"}], "tools": TOOLS[:1], "max_tokens": 32}
     body |= {"stream": True, "ignore_eos": False, "precall": {"turn_xargs": xargs}}
     posting = asyncio.create_task(
         client.post(f"{root}/cache-tool-output/chatcmpl-agent-{agent}", json=entries, headers=headers)
@@ -123,7 +123,7 @@ async def test_results_around_the_models_length_leave_the_engine_alive(small_ser
             )
             assert posted.json() == {"cached": 1}, posted.text
             xargs = [{"replay_token_ids": turn}, {"replay_token_ids": []}]
-            body = {"model": "m", "messages": [{"role": "user", "content": "go"}], "tools": TOOLS, "max_tokens": 30}
+            body = {"model": "m", "messages": [{"role": "user", "content": "go"}], "tools": TOOLS[:1], "max_tokens": 30}
             body |= {"precall": {"turn_xargs": xargs}, "return_token_ids": True}
             reply = (await client.post(f"{root}/v1/chat/completions", json=body, headers=headers)).json()
             num_spliced += len(reply.get("precall", {}).get("executed_turns", []))

@@ -3,55 +3,18 @@
 import asyncio
 import json
 import random
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from tokenizers import Tokenizer
 
-from tests.integration.engine.context_recorder import PARAMETER
+from tests.integration.engine.sequences import KEY, Sequence, metric, run_resident, run_separate
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
 NUM_SEQUENCES = 16
-MAX_TOKENS = 80
 RESULT = "\n<|im_start|>user\n<tool_response>\n{}\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
-KEY = {"Authorization": "Bearer the key"}
-PARAMETERS = {"type": "object", "properties": {"x": {"type": "number"}}}
-TOOLS = [{"type": "function", "function": {"name": "f", "description": "d", "parameters": PARAMETERS}}]
-
-
-@dataclass(slots=True, kw_only=True)
-class Sequence:
-    """Turns with calls that the engine is made to generate, their results, then a turn that it generates freely."""
-
-    name: str
-    is_stream: bool
-    question: str
-    turns: list[list[int]]
-    entries: list[dict[str, Any]]
-
-    @property
-    def secret(self) -> str:
-        return f"the secret of sequence {self.name}"
-
-    @property
-    def body(self) -> dict[str, Any]:
-        forced = [{"replay_token_ids": turn, PARAMETER: f"{self.name}/{i}"} for i, turn in enumerate(self.turns)]
-        last = {"replay_token_ids": [], PARAMETER: f"{self.name}/{len(self.turns)}"}
-        body = {
-            "model": "m",
-            "messages": [{"role": "user", "content": self.question}],
-            "tools": TOOLS,
-            "temperature": 0,
-            "max_tokens": MAX_TOKENS,
-            "return_token_ids": True,
-            "stream": self.is_stream,
-            "precall": {"turn_xargs": [*forced, last]},
-        }
-        return body | ({"stream_options": {"include_usage": True}} if self.is_stream else {})
 
 
 def make_sequence(index: int, tokenizer: Tokenizer) -> Sequence:
@@ -70,50 +33,9 @@ def make_sequence(index: int, tokenizer: Tokenizer) -> Sequence:
     return Sequence(name=str(index), is_stream=is_stream, question=words(60), turns=turns, entries=entries)
 
 
-@dataclass(slots=True, kw_only=True)
-class Reply:
-    executed: list[dict[str, Any]]
-    token_ids: list[int]
-    usage: dict[str, int]
-
-
-async def run_resident(client: httpx.AsyncClient, root: str, sequence: Sequence) -> Reply:
-    headers = {"X-Request-Id": sequence.name, "X-Precall-Secret": sequence.secret}
-    path = f"{root}/cache-tool-output/chatcmpl-{sequence.name}"
-    posted = await client.post(path, json=sequence.entries, headers=headers | KEY)
-    assert posted.json() == {"cached": len(sequence.entries)}, posted.text
-    answer = await client.post(f"{root}/v1/chat/completions", json=sequence.body, headers=headers | KEY)
-    assert answer.status_code == 200, answer.text
-    if not sequence.is_stream:
-        body = answer.json()
-        token_ids = body["choices"][0]["token_ids"]
-        return Reply(executed=body["precall"]["executed_turns"], token_ids=token_ids, usage=body["usage"])
-    reply = Reply(executed=[], token_ids=[], usage={})
-    for line in answer.text.split("\n\n"):
-        if line.startswith("data: {"):
-            event = json.loads(line.removeprefix("data: "))
-            reply.executed += event.get("precall", {}).get("executed_turns", [])
-            reply.usage = event.get("usage") or reply.usage
-            for choice in event["choices"]:
-                reply.token_ids += choice.get("token_ids") or []
-    return reply
-
-
-async def run_separate(client: httpx.AsyncClient, root: str, context: list[int]) -> list[int]:
-    body = {"model": "m", "prompt": context, "temperature": 0, "max_tokens": MAX_TOKENS, "return_token_ids": True}
-    answer = await client.post(f"{root}/v1/completions", json=body, headers=KEY)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["choices"][0]["token_ids"]
-
-
 async def prompt_of(client: httpx.AsyncClient, root: str, sequence: Sequence) -> list[int]:
     body = {key: sequence.body[key] for key in ("model", "messages", "tools")}
     return (await client.post(f"{root}/tokenize", json=body, headers=KEY)).json()["tokens"]
-
-
-async def metric(client: httpx.AsyncClient, root: str, name: str) -> float:
-    lines = (await client.get(f"{root}/metrics")).text.splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
 
 
 async def test_resident_sequences_are_token_identical_to_separate_requests(server, context_file: Path):

@@ -253,6 +253,8 @@ async def resident_world(
     args = make_arg_parser(FlexibleArgumentParser()).parse_args(line)
     config = AsyncEngineArgs.from_cli_args(args).create_engine_config()
     config.cache_config.num_gpu_blocks = num_blocks
+    num_longest = -(-config.model_config.max_model_len // config.cache_config.block_size)
+    config.cache_config.kv_cache_max_concurrency = num_blocks / num_longest
     engine = ScriptedEngine(config, turns)
     app = build_app(args, ("generate",), config.model_config)
     await init_app_state(engine, app.state, args, ("generate",))

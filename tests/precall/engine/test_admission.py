@@ -8,9 +8,10 @@ from precall.engine.admission import Admission
 from precall.errors import ConfigError
 
 
-def admission(num_blocks=21, max_num_seqs=8):
+def admission(num_blocks=21, max_num_seqs=8, **changes):
     """A longest request takes 8 blocks of 16 tokens, so 12 of 21 are admissible (one is vLLM's null block)."""
-    return Admission(num_blocks=num_blocks, block_size=16, max_model_len=128, max_num_seqs=max_num_seqs)
+    sizes = {"num_longest": 8, "block_size": 16, "max_model_len": 128, "max_num_seqs": max_num_seqs}
+    return Admission(num_blocks=num_blocks, **(sizes | changes))
 
 
 def test_room_for_one_longest_request_stays_outside_the_cap():
@@ -50,6 +51,25 @@ def test_a_cache_of_unknown_size_is_refused(num_blocks):
         admission(num_blocks=num_blocks)
 
 
+def test_layers_with_a_sliding_window_take_blocks_of_their_own():
+    """They take as many as the others until the window is full: of the 11 of a longest request then 3."""
+    room = admission(num_blocks=40, num_longest=11)
+    assert room.num_admissible == 40 - 1 - 11
+    with room.admit(1) as session:
+        for num_tokens, num_blocks in ((1, 2), (16, 2), (17, 4), (48, 6), (49, 7), (128, 11), (1000, 11)):
+            assert session.grow(num_tokens)
+            assert room.num_reserved == num_blocks
+    # A window that never fills: vLLM counts a block more than a request can hold.
+    room = admission(num_blocks=40, num_longest=17)
+    with room.admit(128):
+        assert room.num_reserved == 16
+
+
+def test_a_model_that_does_not_keep_all_tokens_is_refused():
+    with pytest.raises(ConfigError, match="128 tokens take 7 blocks of 16 tokens"):
+        admission(num_longest=7)
+
+
 def test_sessions_that_reserve_can_always_all_go_on():
     """However sessions come, grow and go, what they may become fits beside one longest request: nobody waits."""
     draw = random.Random(0)
@@ -68,7 +88,7 @@ def test_sessions_that_reserve_can_always_all_go_on():
 
 
 def test_what_a_step_may_draft_beyond_the_end_is_reserved_too():
-    drafting = Admission(num_blocks=17, block_size=16, max_model_len=128, max_num_seqs=8, num_draft_tokens=32)
+    drafting = admission(num_blocks=17, num_draft_tokens=32)
     assert drafting.admit(16) is not None
     assert drafting.num_reserved == 3, "16 tokens and 32 drafted ones take three blocks of 16"
     assert drafting.admit(128) is None, "five are left, a longest sequence takes eight, drafts within it"

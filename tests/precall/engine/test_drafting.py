@@ -8,7 +8,7 @@ import pytest
 import torch
 from vllm.v1.sample import rejection_sampler
 
-from precall.engine.call_styles import COMMON, probe, style_of
+from precall.engine.call_styles import HERMES, hermes_style, probe
 from precall.errors import ConfigError
 from tests.precall.engine.resident_world import SECRET, resident_world
 
@@ -149,14 +149,15 @@ async def test_another_owners_post_is_not_drafted(tiny_folder):
 
 def test_the_style_of_a_template_is_read_from_a_rendered_call():
     name, arguments = probe()
-    for style in COMMON:
+    for style in HERMES:
         pieces, texts = style.parts(name, arguments)
         body = pieces[0] + texts[0] + pieces[1] + texts[1] + pieces[2]
         assert (
-            style_of(f"a <tool_call> in the prompt</tool_call> <tool_call>{body}<|im_end|>", name, arguments) == style
+            hermes_style(f"a <tool_call> in the prompt</tool_call> <tool_call>{body}<|im_end|>", name, arguments)
+            == style
         )
     with pytest.raises(ConfigError, match="does not write calls as"):
-        style_of(f"<call>{name}({json.dumps(arguments)})</call>", name, arguments)
+        hermes_style(f"<call>{name}({json.dumps(arguments)})</call>", name, arguments)
 
 
 async def test_temperatures_reach_every_token_that_is_verified(tiny_folder):

@@ -68,6 +68,9 @@ def config(**changes):
     model |= {"get_sliding_window": lambda: None} | {
         k: v for k, v in changes.items() if k in (*model, "get_sliding_window")
     }
+    model["hf_config"] = SimpleNamespace(
+        model_type=changes.get("model_type", "qwen3"), num_hidden_layers=changes.get("num_hidden_layers", 36)
+    )
     parallel = {"decode_context_parallel_size": 1, "prefill_context_parallel_size": 1, "tensor_parallel_size": 1}
     parallel |= {k: v for k, v in changes.items() if k in parallel}
     rest = {"speculative_config": None, "kv_transfer_config": None}
@@ -80,14 +83,18 @@ def config(**changes):
     [
         ({}, "hermes", None),
         ({"tensor_parallel_size": 4}, "hermes", None),
-        ({}, "openai", "tool-call parser is 'openai'"),
+        ({"model_type": "gpt_oss", "get_sliding_window": lambda: 128}, "openai", None),
+        ({"model_type": "gpt_oss", "num_hidden_layers": 3}, "openai", "odd number of layers"),
+        ({"model_type": "gpt_oss"}, "hermes", "'hermes' is not that of gpt_oss"),
+        ({}, "openai", "'openai' is not that of qwen3"),
+        ({}, "xlam", "tool-call parser is 'xlam'"),
         ({}, None, "tool-call parser is None"),
         ({"speculative_config": object()}, "hermes", "speculative decoding"),
         ({"kv_transfer_config": object()}, "hermes", "KV connector"),
-        ({"is_hybrid": True}, "hermes", "full attention"),
-        ({"is_encoder_decoder": True}, "hermes", "full attention"),
-        ({"is_multimodal_model": True}, "hermes", "full attention"),
-        ({"get_sliding_window": lambda: 128}, "hermes", "full attention"),
+        ({"is_hybrid": True}, "hermes", "plain decoder"),
+        ({"is_encoder_decoder": True}, "hermes", "plain decoder"),
+        ({"is_multimodal_model": True}, "hermes", "plain decoder"),
+        ({"get_sliding_window": lambda: 128}, "hermes", "sliding-window"),
         ({"decode_context_parallel_size": 2}, "hermes", "context parallelism"),
     ],
 )
@@ -143,6 +150,16 @@ async def test_a_template_that_cannot_be_spliced_without_loss_switches_residency
         assert why in world.app.state.precall_tool_cache.residency.why_off
         await world.post(ENTRY)
         assert (await world.chat()).finish_reason == "tool_calls"
+
+
+async def test_a_template_that_writes_the_last_turn_otherwise_can_be_spliced(tiny_folder, tmp_path):
+    """Qwen3's puts an empty thought before the last message, and not once results follow it."""
+    template, old = (tiny_folder / "chat_template.jinja").read_text(), "{%- set content = (message.content or '')"
+    assert old in template
+    thought = "{%- if loop.last %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}\n"
+    (tmp_path / "template.jinja").write_text(template.replace(old, thought + old))
+    async with resident_world(tiny_folder, [], "--chat-template", str(tmp_path / "template.jinja")) as world:
+        assert world.app.state.precall_tool_cache.residency.why_off is None
 
 
 @pytest.mark.parametrize("stream", [False, True])
