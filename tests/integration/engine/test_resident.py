@@ -11,7 +11,7 @@ import httpx
 import pytest
 from tokenizers import Tokenizer
 
-from tests.integration.engine.context_recorder import PARAMETER
+from harness.replay.context_recorder import PARAMETER
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
