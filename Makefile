@@ -68,6 +68,10 @@ lint: $(STAMP) ## check style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright --pythonpath $(PYTHON)
 
+.PHONY: lossless
+lossless: $(STAMP) ## compare resident sequences with separate requests, token by token, on the real engine
+	$(PYTHON) -m harness.engine_checks.lossless
+
 .PHONY: setup
 setup: $(STAMP) ## make the environment of PLATFORM and nothing else
 

@@ -10,8 +10,8 @@ import pytest_asyncio
 from harness import build
 from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import VllmServerSettings
+from harness.replay.context_recorder import FILE
 from tests.harness.configs import config_of
-from tests.integration.engine.context_recorder import FILE
 from tests.integration.engine.reacting_model import make_reacting_model
 
 
@@ -33,7 +33,7 @@ def settings_of(model: Path, context_file: Path, **changes: Any) -> VllmServerSe
         kv_cache_gib=1,
         logits_processors=(
             "harness.replay.plugin:ReplayLogitsProcessor",
-            "tests.integration.engine.context_recorder:ContextRecorder",
+            "harness.replay.context_recorder:ContextRecorder",
         ),
         entry_module="precall.engine.serve",
         extra_args=("--api-key", "the key"),

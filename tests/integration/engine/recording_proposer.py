@@ -6,8 +6,8 @@ Stands in for `context_recorder`, which vLLM does not load beside a proposer, an
 import json
 import os
 
+from harness.replay.context_recorder import FILE, PARAMETER
 from harness.replay.proposer import ReplayToolProposer
-from tests.integration.engine.context_recorder import FILE, PARAMETER
 
 
 class RecordingProposer(ReplayToolProposer):

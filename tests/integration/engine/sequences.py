@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.integration.engine.context_recorder import PARAMETER
+from harness.replay.context_recorder import PARAMETER
 
 MAX_TOKENS = 80
 KEY = {"Authorization": "Bearer the key"}

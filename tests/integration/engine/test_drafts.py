@@ -15,10 +15,11 @@ from tokenizers import Tokenizer
 from harness import build
 from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import VllmServerSettings
+from harness.replay.context_recorder import FILE
 from tests.harness.configs import config_of
-from tests.integration.engine.context_recorder import FILE
 from tests.integration.engine.reacting_model import make_reacting_model
-from tests.integration.engine.test_resident import KEY, TOOLS, check_token_identity, metric
+from tests.integration.engine.sequences import KEY, TOOLS, metric
+from tests.integration.engine.test_resident import check_token_identity
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
