@@ -105,7 +105,7 @@ def run_both(script, seconds, budget, can_fail):
     return runs, worlds
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(scripts(), TOOL_SECONDS, st.integers(1, 4))
 def test_speculation_never_changes_the_trajectory_nor_the_state(script, seconds, budget):
     (off, on), (world_off, world_on) = run_both(script, seconds, budget, can_fail=True)
@@ -115,7 +115,7 @@ def test_speculation_never_changes_the_trajectory_nor_the_state(script, seconds,
     assert world_on.state == world_off.state
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scripts(), TOOL_SECONDS, st.integers(1, 4))
 def test_both_balances_hold_and_say_what_the_world_saw(script, seconds, budget):
     (off, on), (_, world) = run_both(script, seconds, budget, can_fail=True)
@@ -129,7 +129,7 @@ def test_both_balances_hold_and_say_what_the_world_saw(script, seconds, budget):
     assert num_runs <= ledger.num_launched + ledger.num_misses
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scripts(), TOOL_SECONDS)
 def test_speculation_costs_no_time_where_no_tool_fails(script, seconds):
     (off, on), _ = run_both(script, {name: min(value, 2.5) for name, value in seconds.items()}, 99, can_fail=False)
