@@ -33,11 +33,16 @@ from precall.events import now_s
 
 def check_before_start(cells: Sequence[Cell]) -> None:
     """Raise ConfigError for anything a user got wrong. Starts no server."""
+    rendered: list[Any] = []
     for cell in {cell.setting_id: cell for cell in cells}.values():
         config = cell.config
         tasks = build.tasks_of(config, f"block {cell.block}")
         if config.model.is_replay:
-            build.check_rendering(config, build.trajectories_of(config, tasks))
+            trajectories = build.trajectories_of(config, tasks)
+            # Settings that differ in their latency alone replay the same.
+            if (what := (config.model, config.draft.model, trajectories)) not in rendered:
+                build.check_rendering(config, trajectories)
+                rendered.append(what)
         build.latency_of(config, G_s=1.0)
         for model in (config.model, config.draft.model):
             build.sampling_of(model, config.seed)

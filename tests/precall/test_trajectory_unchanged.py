@@ -105,7 +105,7 @@ def run_both(script, seconds, budget, can_fail):
     return runs, worlds
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(scripts(), TOOL_SECONDS, st.integers(1, 4))
 def test_speculation_never_changes_the_trajectory_nor_the_state(script, seconds, budget):
     (off, on), (world_off, world_on) = run_both(script, seconds, budget, can_fail=True)
@@ -115,7 +115,7 @@ def test_speculation_never_changes_the_trajectory_nor_the_state(script, seconds,
     assert world_on.state == world_off.state
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scripts(), TOOL_SECONDS, st.integers(1, 4))
 def test_both_balances_hold_and_say_what_the_world_saw(script, seconds, budget):
     (off, on), (_, world) = run_both(script, seconds, budget, can_fail=True)
@@ -132,7 +132,7 @@ def test_both_balances_hold_and_say_what_the_world_saw(script, seconds, budget):
 REFUSALS = st.dictionaries(st.integers(0, 5), st.sampled_from([403, 410, None]), max_size=2)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(scripts(), TOOL_SECONDS, st.integers(1, 4), st.sampled_from([0.0, 0.125, 1.0]), st.integers(0, 3), REFUSALS)
 def test_the_engine_side_never_changes_the_trajectory_nor_the_state(
     script, seconds, budget, post_delay_s, max_wait_s, refusals
@@ -154,7 +154,7 @@ def test_the_engine_side_never_changes_the_trajectory_nor_the_state(
     assert num_runs <= ledger.num_launched + ledger.num_misses
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scripts(), TOOL_SECONDS)
 def test_speculation_costs_no_time_where_no_tool_fails(script, seconds):
     (off, on), _ = run_both(script, {name: min(value, 2.5) for name, value in seconds.items()}, 99, can_fail=False)

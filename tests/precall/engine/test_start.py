@@ -1,7 +1,7 @@
 """What the engine side refuses at its start, and how vLLM finds it."""
 
 import os
-import subprocess
+import runpy
 import sys
 import tomllib
 from argparse import Namespace
@@ -112,10 +112,12 @@ def test_serving_adds_precall_to_the_plugins_that_may_load(before, after):
     assert environment["VLLM_PLUGINS"] == after
 
 
-def test_serve_takes_vllms_arguments():
-    command = [sys.executable, "-m", "precall.engine.serve", "--no-such-argument"]
-    ran = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"VLLM_LOGGING_LEVEL": "ERROR"}
-    )
-    assert ran.returncode == 2, ran.stderr
-    assert "unrecognized arguments: --no-such-argument" in ran.stderr
+def test_serve_takes_vllms_arguments(monkeypatch, capsys):
+    """As `python -m` runs it, but in this process, which has imported vLLM already."""
+    monkeypatch.setattr(sys, "argv", ["serve.py", "--no-such-argument"])
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # vLLM sets variables for the processes that it starts
+    monkeypatch.delitem(sys.modules, "precall.engine.serve")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("precall.engine.serve", run_name="__main__")
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --no-such-argument" in capsys.readouterr().err

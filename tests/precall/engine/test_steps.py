@@ -18,16 +18,6 @@ def only_steps(plugins, monkeypatch):
     monkeypatch.setenv("VLLM_PLUGINS", "precall_steps")
 
 
-@pytest.fixture
-def log(monkeypatch, caplog):
-    """vLLM's log, from which filters that a test adds are taken away again."""
-    logger = logging.getLogger("vllm.v1.metrics.loggers")
-    monkeypatch.setattr(logger, "filters", [])
-    monkeypatch.setattr(logging.getLogger("vllm"), "propagate", True)
-    caplog.set_level("INFO", logger.name)
-    return caplog
-
-
 def manager(tiny_folder, has_details=True):
     args = AsyncEngineArgs(model=str(tiny_folder), enforce_eager=True, enable_logging_iteration_details=has_details)
     config = args.create_engine_config()
@@ -49,7 +39,7 @@ def stats(num_context, num_generation, is_dummy=False):
     )
 
 
-def test_steps_and_scheduled_tokens_are_those_of_the_scheduler(tiny_folder, log):
+def test_steps_and_scheduled_tokens_are_those_of_the_scheduler(tiny_folder, vllm_log):
     loggers = manager(tiny_folder)
     with counted() as added:
         loggers.record(stats(264, 0), None)
@@ -66,7 +56,7 @@ def test_steps_and_scheduled_tokens_are_those_of_the_scheduler(tiny_folder, log)
     }
 
 
-def test_drafted_and_accepted_tokens_are_counted(tiny_folder, log):
+def test_drafted_and_accepted_tokens_are_counted(tiny_folder):
     loggers = manager(tiny_folder)
     step = stats(0, 33)
     step.spec_decoding_stats = SpecDecodingStats.new(32)
@@ -79,31 +69,30 @@ def test_drafted_and_accepted_tokens_are_counted(tiny_folder, log):
     assert added["precall_accepted_draft_tokens_total"] == 33
 
 
-def test_vllms_log_gets_no_line_per_step_but_all_its_other_lines(tiny_folder, log):
+def test_vllms_log_gets_no_line_per_step_but_all_its_other_lines(tiny_folder, vllm_log):
     loggers = manager(tiny_folder)
-    log.clear()
+    vllm_log.clear()
     loggers.record(stats(264, 0), None)
-    assert "Iteration" not in log.text
+    assert "Iteration" not in vllm_log.text
     logging.getLogger("vllm.v1.metrics.loggers").info("%sanother line", "Engine 000: ")
-    assert "another line" in log.text
+    assert "another line" in vllm_log.text
 
 
-def test_without_the_details_nothing_is_counted_and_the_log_is_left_alone(tiny_folder, log):
+def test_without_the_details_nothing_is_counted_and_the_log_is_left_alone(tiny_folder, vllm_log):
     loggers = manager(tiny_folder, has_details=False)
     with counted() as added:
         loggers.record(stats(264, 0), None)
     assert added == {}
-    assert "Iteration(0)" in log.text
+    assert "Iteration(0)" in vllm_log.text
 
 
-def test_another_vllm_is_not_counted_and_starts_all_the_same(tiny_folder, log, monkeypatch):
+def test_another_vllm_is_not_counted_and_starts_all_the_same(tiny_folder, vllm_log, monkeypatch):
     monkeypatch.setattr(vllm, "__version__", "0.33.0")
-    log.set_level("WARNING", "vllm.precall")
     loggers = manager(tiny_folder)
     with counted() as added:
         loggers.record(stats(264, 0), None)
     assert added == {}
-    assert "precall_steps counts nothing: vLLM is 0.33.0" in log.text
+    assert "precall_steps counts nothing: vLLM is 0.33.0" in vllm_log.text
 
 
 def test_it_loads_without_the_endpoint_plugin_and_the_endpoint_plugin_without_it(monkeypatch):
