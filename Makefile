@@ -47,12 +47,12 @@ figures: $(STAMP) ## redraw the figures from results alone, into results/figures
 
 .PHONY: test
 test: $(STAMP) ## run all tests: unit tests first, then those on the real vLLM engine
-	$(PYTHON) -m pytest -q -m "not engine and not gpu"
+	$(PYTHON) -m pytest -q -n 2 --dist loadscope -m "not engine and not gpu"
 	$(PYTHON) -m pytest -q -m engine
 
 .PHONY: unit
 unit: $(STAMP) ## run the tests that need no engine
-	$(PYTHON) -m pytest -q -m "not engine and not gpu"
+	$(PYTHON) -m pytest -q -n 2 --dist loadscope -m "not engine and not gpu"
 
 .PHONY: conformance
 conformance: $(STAMP) ## hold the engine side against its documented tables, on real servers
