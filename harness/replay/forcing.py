@@ -45,7 +45,8 @@ def _rows(runner: Any, metadata: Any) -> tuple[list[int], list[int]]:
         recorded = ((request.sampling_params and request.sampling_params.extra_args) or {}).get(PARAMETER) or []
         position = len(request.output_token_ids)
         for offset, token_id in enumerate(recorded[position : position + num_rows]):
-            rows.append(row + offset)
-            tokens.append(token_id)
+            if type(token_id) is int and token_id >= 0:  # anything else would end the engine; nobody has checked it
+                rows.append(row + offset)
+                tokens.append(token_id)
         row += num_rows
     return rows, tokens

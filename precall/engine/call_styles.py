@@ -34,7 +34,8 @@ class CallStyle:
         """Return the style's own pieces, and the name and arguments that stand between them."""
         separators = (self.item_separator, self.key_separator)
         encoded = json.dumps(arguments, ensure_ascii=False, separators=separators)
-        return [self.before, self.between, self.after], [name, encoded]
+        texts = [text.encode(errors="replace").decode() for text in (name, encoded)]  # no half surrogate pairs
+        return [self.before, self.between, self.after], texts
 
 
 def _hermes(edge: str, space: str) -> CallStyle:

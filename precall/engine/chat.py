@@ -3,10 +3,13 @@
 A request that does not opt in goes to the stock handler untouched, and from there to the stock engine client.
 """
 
+import asyncio
 import functools
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from precall.engine import compat
@@ -19,10 +22,18 @@ from precall.errors import ToolCacheError
 from precall.wire import ExecutedTurn, ResponseOptions
 
 _MARK = "_precall_tool_cache"
-_current: ContextVar[ResidentRequest | None] = ContextVar("precall_resident_request", default=None)
+_current: ContextVar["_Current | None"] = ContextVar("precall_request", default=None)
 
 MakeResident = Callable[[Any, LiveResponse, ResponseOptions, Callable[[ExecutedTurn], None]], ResidentRequest | None]
 """(chat request, response, options, what to do with an executed turn) -> how to be resident, or None: ordinary."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Current:
+    """What the engine client must know of the request that is being served. `draft_key` None: nothing is drafted."""
+
+    resident: ResidentRequest | None
+    draft_key: str | None
 
 
 class ResidentClient:
@@ -35,13 +46,15 @@ class ResidentClient:
         return getattr(self._client, name)
 
     def generate(self, prompt: Any, sampling_params: Any, request_id: str, **options: Any) -> AsyncGenerator[Any, None]:
-        resident = _current.get()
-        if resident is None:
+        current = _current.get()
+        if current is not None and current.draft_key is not None:
+            sampling_params = compat.with_draft_key(sampling_params, current.draft_key)
+        if current is None or current.resident is None:
             return self._client.generate(prompt, sampling_params, request_id, **options)
         call = EngineCall(
             client=self._client, prompt=prompt, params=sampling_params, request_id=request_id, options=options
         )
-        return resident.generate(call)
+        return current.resident.generate(call)
 
 
 def install(handler: Any, cache: ToolCache, is_single_user: bool, make_resident: MakeResident) -> None:
@@ -80,7 +93,8 @@ async def _answer(
     token = None
     try:
         shown = show()
-        token = _current.set(shown.resident)
+        draft_key = response.draft_key if cache.has_listener else None
+        token = _current.set(_Current(resident=shown.resident, draft_key=draft_key))
         answer = await stock()
         if isinstance(answer, AsyncGenerator):
             return _until_end(shown_stream(answer, shown), cache, response)
@@ -104,9 +118,15 @@ def _until_end(
             await stream.aclose()
 
     answer = events()
-    # A stream whose client has left before its first event is dropped without having run.
-    weakref.finalize(answer, cache.close, response)
+    # A stream whose client has left before its first event is dropped without having run, perhaps by another thread.
+    dropped = weakref.finalize(answer, _close_soon, asyncio.get_running_loop(), cache, response)
+    dropped.atexit = False
     return answer
+
+
+def _close_soon(loop: asyncio.AbstractEventLoop, cache: ToolCache, response: LiveResponse) -> None:
+    with suppress(RuntimeError):  # the loop has closed, and the server with it
+        loop.call_soon_threadsafe(cache.close, response)
 
 
 def _schemas_of(request: Any) -> dict[str, dict[str, Any]]:

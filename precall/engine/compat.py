@@ -189,7 +189,7 @@ def lift_draft_limit(runner: Any, num_draft_tokens: int) -> None:
     Where a sequence of the batch comes near max_model_len, vLLM drafts token 0 for every row in the proposer's stead,
     and does so with CUDA streams that a proposer without a model has not set up. Ours keeps the limit itself.
     """
-    for name in ("effective_drafter_max_model_len", "max_model_len", "input_batch"):
+    for name in ("effective_drafter_max_model_len", "max_model_len", "input_batch", "requests"):
         if not hasattr(runner, name):
             raise ConfigError(f"The model runner has no {name}; precall's proposer needs GPUModelRunner of {VERSION}.")
     runner.effective_drafter_max_model_len = runner.max_model_len + num_draft_tokens
@@ -226,14 +226,27 @@ def _expand(x: Any, cu_num_tokens: Any, num_tokens: int, replace_from: int = 0, 
     return expanded.masked_fill(expanded == replace_from, replace_to)
 
 
-def request_of_row(runner: Any, row: int) -> tuple[str, int]:
-    """Return the engine's id of the request in a row of the batch, and where its current turn begins."""
-    return runner.input_batch.req_ids[row], int(runner.input_batch.num_prompt_tokens[row])
+DRAFT_KEY = "precall_draft_key"
+"""In the extra arguments of a request's sampling parameters: which response's candidates may be drafted in it."""
 
 
-def response_id_of_engine(request_id: str) -> str:
-    """Return the response id in an engine's request id, which has a hyphen and eight hexadecimal digits behind it."""
-    return request_id[:-9]
+def draft_key_of_row(runner: Any, row: int) -> tuple[str | None, int]:
+    """Return the draft key of the request in a row of the batch, None without one, and where its turn begins."""
+    batch = runner.input_batch
+    params = runner.requests[batch.req_ids[row]].sampling_params
+    return ((params and params.extra_args) or {}).get(DRAFT_KEY), int(batch.num_prompt_tokens[row])
+
+
+def proposer_of(runner: Any) -> Any:
+    """Return the proposer of a worker's model runner, None without one."""
+    return getattr(runner, "drafter", None)
+
+
+def with_draft_key(params: Any, key: str) -> Any:
+    """Return a copy of sampling parameters with a draft key."""
+    params = params.clone()
+    params.extra_args = {**(params.extra_args or {}), DRAFT_KEY: key}
+    return params
 
 
 def check_arguments(arguments: list[str] | None = None) -> None:

@@ -1,7 +1,8 @@
 """The API server's side of O2: what is cached for a response goes to the workers' proposer as candidates.
 
 Posts arrive in the middle of a generation, so candidates travel by `collective_rpc`, which waits for the running step.
-One call is under way at a time, and what comes meanwhile goes with the next.
+One call is under way at a time, and what comes meanwhile goes with the next. They are encoded in a thread: a post must
+not hold up the event loop.
 """
 
 import asyncio
@@ -20,8 +21,8 @@ from precall.engine.plain_tokens import PlainEncoder
 from precall.errors import ConfigError
 
 logger = logging.getLogger("vllm.precall")
-_MAX_CHARS = 16384
-"""Arguments that are longer are not drafted: encoding them would hold up the event loop."""
+_MAX_CHARS = 4096
+"""A call whose name and arguments are longer together is not drafted."""
 
 
 class Drafting:
@@ -35,9 +36,9 @@ class Drafting:
         self._encoder = encoder
         self._styles = call_styles
         self._serials = itertools.count()
-        self._added: dict[str, list[list[Any]]] = {}
+        self._pending: dict[str, list[tuple[int, ToolCall]]] = {}
         self._dropped: set[str] = set()
-        self._known: set[str] = set()
+        self._sent: set[str] = set()  # keys of which the workers may hold candidates
         self._sending: asyncio.Task[None] | None = None
 
     @classmethod
@@ -61,28 +62,19 @@ class Drafting:
             raise ConfigError(f"The workers have precall's extension but not its proposer. {remedy}")
         return cls(client, encoder, call_styles, min(answers))
 
-    def cached(self, response_id: str, calls: Sequence[ToolCall]) -> None:
+    def cached(self, draft_key: str, calls: Sequence[ToolCall]) -> None:
         """Have the cached calls of a live response drafted from one of the next steps on."""
-        for call in calls:
-            if len(call.arguments) > _MAX_CHARS:
-                continue
-            serial, arguments = next(self._serials), json.loads(call.arguments)
-            candidates = [
-                [serial, index, self._encoder.encode(*style.parts(call.name, arguments))]
-                for index, style in enumerate(self._styles)
-            ]
-            added = self._added.setdefault(response_id, [])
-            self._added[response_id] = [*added, *candidates][-MAX_CANDIDATES:]
-        if response_id in self._added:
-            self._known.add(response_id)
+        numbered = [(next(self._serials), call) for call in calls if len(call.name) + len(call.arguments) <= _MAX_CHARS]
+        if numbered:
+            pending = self._pending.get(draft_key, [])
+            self._pending[draft_key] = [*pending, *numbered][-MAX_CANDIDATES // len(self._styles) :]
             self._send_soon()
 
-    def closed(self, response_id: str) -> None:
+    def closed(self, draft_key: str) -> None:
         """Forget a response that has ended."""
-        self._added.pop(response_id, None)
-        if response_id in self._known:
-            self._known.discard(response_id)
-            self._dropped.add(response_id)
+        self._pending.pop(draft_key, None)
+        if draft_key in self._sent:
+            self._dropped.add(draft_key)
             self._send_soon()
 
     def _send_soon(self) -> None:
@@ -91,11 +83,32 @@ class Drafting:
 
     async def _send(self) -> None:
         try:
-            while self._added or self._dropped:
-                added, dropped = self._added, sorted(self._dropped)
-                self._added, self._dropped = {}, set()
-                await self._client.collective_rpc("precall_update", args=(added, dropped))
+            while self._pending or self._dropped:
+                await self._send_once()
         except Exception:  # drafts only save time: without them the engine serves on
-            logger.exception("Candidates could not be sent to the workers; their calls are not drafted.")
+            logger.exception("Candidates could not be sent to the workers; what they hold is dropped with the next.")
         finally:
             self._sending = None
+
+    async def _send_once(self) -> None:
+        pending, dropped = self._pending, self._dropped
+        self._pending, self._dropped = {}, set()
+        self._sent |= pending.keys()
+        try:
+            added = await asyncio.to_thread(self._candidates, pending)
+            await self._client.collective_rpc("precall_update", args=(added, sorted(dropped)))
+        except BaseException:
+            self._dropped |= dropped | pending.keys()
+            raise
+        self._sent -= dropped
+
+    def _candidates(self, pending: dict[str, list[tuple[int, ToolCall]]]) -> dict[str, list[list[Any]]]:
+        """Return the calls as candidates: [serial, style, token ids] for each style."""
+        return {
+            key: [
+                [serial, index, self._encoder.encode(*style.parts(call.name, json.loads(call.arguments)))]
+                for serial, call in calls
+                for index, style in enumerate(self._styles)
+            ]
+            for key, calls in pending.items()
+        }

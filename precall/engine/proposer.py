@@ -20,15 +20,16 @@ class ToolProposer:
     def __init__(self, vllm_config: Any) -> None:
         compat.repair_sampling()
         self.num_draft_tokens: int = vllm_config.speculative_config.num_speculative_tokens
-        self.drafts = CallDrafts()
+        self.drafts: CallDrafts | None = None
         self._max_model_len: int = vllm_config.model_config.max_model_len
         self._runner: Any = None
 
     def load_model(self, *_: object, **__: object) -> None:
         """Do nothing: there is no model. vLLM calls it."""
 
-    def bind(self, runner: Any) -> None:
-        """Learn the model runner, which knows the rows' requests; vLLM passes no request ids to a proposer."""
+    def bind(self, runner: Any, opener: list[int], turn_end: int) -> None:
+        """Learn the form of calls, and the model runner: it knows the rows' requests, which vLLM does not pass."""
+        self.drafts = CallDrafts(opener, turn_end)
         self._runner = runner
         compat.lift_draft_limit(runner, self.num_draft_tokens)
 
@@ -44,20 +45,20 @@ class ToolProposer:
         `sampled_token_ids`: per row, the tokens of this step, none while the prompt is being prefilled.
         `num_tokens_no_spec`: [rows], the length of each sequence. `token_ids_cpu`: [rows, max_model_len].
         """
-        if not len(self.drafts):
+        drafts = self.drafts
+        if drafts is None or not len(drafts):
             return [[] for _ in sampled_token_ids]
         return [
-            self._draft(row, int(num_tokens_no_spec[row]), token_ids_cpu[row]) if sampled else []
+            self._draft(drafts, row, int(num_tokens_no_spec[row]), token_ids_cpu[row]) if sampled else []
             for row, sampled in enumerate(sampled_token_ids)
         ]
 
-    def _draft(self, row: int, num_tokens: int, token_ids: TokenArray) -> list[int]:
-        request_id, num_prompt_tokens = compat.request_of_row(self._runner, row)
-        response_id = compat.response_id_of_engine(request_id)
+    def _draft(self, drafts: CallDrafts, row: int, num_tokens: int, token_ids: TokenArray) -> list[int]:
+        key, num_prompt_tokens = compat.draft_key_of_row(self._runner, row)
         limit = min(self.num_draft_tokens, self._max_model_len - num_tokens - 1)
-        if limit < 1 or not self.drafts.has(response_id):
+        if key is None or limit < 1 or not drafts.has(key):
             return []
-        return self.drafts.draft(response_id, token_ids[num_prompt_tokens:num_tokens], limit)
+        return drafts.draft(key, token_ids[num_prompt_tokens:num_tokens], limit)
 
 
 class ToolProposerExtension:
@@ -67,23 +68,23 @@ class ToolProposerExtension:
 
     def precall_bind(self, opener: list[int], turn_end: int) -> int | None:
         """Make the proposer ready; return how many tokens it drafts at most, None if the worker has none of ours."""
-        proposer = getattr(self.model_runner, "drafter", None)
+        proposer = compat.proposer_of(self.model_runner)
         if not isinstance(proposer, ToolProposer):
             return None
-        proposer.drafts.configure(opener, turn_end)
-        proposer.bind(self.model_runner)
+        proposer.bind(self.model_runner, opener, turn_end)
         return proposer.num_draft_tokens
 
-    def precall_update(self, added: dict[str, list[list[Any]]], dropped: list[str]) -> None:
-        """Drop responses, then add candidates, each as [serial, style, token ids]."""
-        drafts: CallDrafts = self.model_runner.drafter.drafts
-        for response_id in dropped:
-            drafts.drop(response_id)
-        for response_id, candidates in added.items():
+    def precall_update(self, added: dict[str, list[list[Any]]], dropped: list[str]) -> int:
+        """Drop responses, then add candidates, each as [serial, style, token ids]; return how many responses remain."""
+        drafts: CallDrafts = compat.proposer_of(self.model_runner).drafts
+        for key in dropped:
+            drafts.drop(key)
+        for key, candidates in added.items():
             drafts.add(
-                response_id,
+                key,
                 [
                     Candidate(serial=serial, style=style, token_ids=tuple(token_ids))
                     for serial, style, token_ids in candidates
                 ],
             )
+        return len(drafts)

@@ -6,6 +6,7 @@ take effect at once; the cache is used from one event loop.
 
 import asyncio
 import hmac
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -26,22 +27,26 @@ Owner = bytes | None
 class Listener(Protocol):
     """Whom the tool cache tells what it holds for live responses."""
 
-    def cached(self, response_id: str, calls: Sequence[ToolCall]) -> None:
-        """Outputs of these calls have been cached, the latest last."""
+    def cached(self, draft_key: str, calls: Sequence[ToolCall]) -> None:
+        """Outputs of these calls have been cached, the latest last. Raises nothing."""
 
-    def closed(self, response_id: str) -> None:
-        """The response has ended."""
+    def closed(self, draft_key: str) -> None:
+        """The response has ended. Raises nothing."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class LiveResponse:
-    """A response from the arrival of its request to its end."""
+    """A response from the arrival of its request to its end.
+
+    `draft_key` stands for it in the workers: nobody else can name it, as the id can be named by any request.
+    """
 
     response_id: str
     owner: Owner
     schemas: Schemas
     table: EntryTable
     has_new_entries: asyncio.Event = field(default_factory=asyncio.Event)
+    draft_key: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def find(self, calls: Sequence[ToolCall]) -> Lookup:
         """Look up all calls of a turn, under the schemas of the request's tools."""
@@ -82,6 +87,10 @@ class ToolCache:
     def num_live(self) -> int:
         return len(self._live)
 
+    @property
+    def has_listener(self) -> bool:
+        return self._listener is not None
+
     def count(self) -> Tally:
         """Return the entries that can be used, and their bytes, early posts included. Changes nothing; any thread may
         call it."""
@@ -109,7 +118,7 @@ class ToolCache:
             early.clear()
         self._finished.pop(response_id, None)
         self._live[response_id] = response
-        self._tell(response_id, table.calls_with_output())
+        self._tell(response, table.calls_with_output())
         return response
 
     def close(self, response: LiveResponse) -> None:
@@ -120,7 +129,7 @@ class ToolCache:
         response.table.clear()
         response.has_new_entries.set()
         if self._listener is not None:
-            self._listener.closed(response.response_id)
+            self._listener.closed(response.draft_key)
         self._finished[response.response_id] = response.owner
         while len(self._finished) > self._settings.num_remembered:
             self._finished.popitem(last=False)
@@ -167,11 +176,11 @@ class ToolCache:
             _check_room("max_total_bytes", self._tally.num_bytes + num_new_bytes, self._settings.max_total_bytes)
         response.table.put(entries)
         response.has_new_entries.set()
-        self._tell(response.response_id, [entry.call for entry in entries.values() if entry.text is not None])
+        self._tell(response, [entry.call for entry in entries.values() if entry.text is not None])
 
-    def _tell(self, response_id: str, calls: Sequence[ToolCall]) -> None:
+    def _tell(self, response: LiveResponse, calls: Sequence[ToolCall]) -> None:
         if self._listener is not None and calls:
-            self._listener.cached(response_id, calls)
+            self._listener.cached(response.draft_key, calls)
 
     def _put_early(self, response_id: str, owner: Owner, entries: dict[CallKey, Entry]) -> None:
         self._expire_early()

@@ -24,6 +24,8 @@ def why_server_is_ordinary(handler: Any, vllm_config: Any, tool_parser: str | No
         ),
         # Then vLLM puts its sliding-window layers into more than one group; see Admission.
         "the model is gpt-oss with an odd number of layers": is_gpt_oss and model.hf_config.num_hidden_layers % 2 == 1,
+        # A session whose last step is under way when it is preempted is lost to the watchdog; pipelines have several.
+        "pipeline parallelism is on": parallel.pipeline_parallel_size != 1,
         "context parallelism is on": (parallel.decode_context_parallel_size, parallel.prefill_context_parallel_size)
         != (1, 1),
     }

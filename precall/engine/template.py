@@ -94,12 +94,15 @@ class ResultTemplate:
     async def _derive(self, request: Any, num_results: int, around: str) -> _Form:
         names = [f"f{secrets.token_hex(16)}" for _ in range(num_results)]
         results = [f"{around}{secrets.token_hex(16)}{around}" for _ in range(num_results)]
-        text = (await self._render(request, _conversation(names, results), True)).text
+        content = secrets.token_hex(16)
+        text = (await self._render(request, _conversation(names, results, content), True)).text
         if any(text.count(result) != 1 for result in results):
             raise ConfigError("The chat template changes what a tool returned; splicing needs it verbatim, once.")
         start = text.rfind(self._turn_end_text, 0, text.index(results[0]))
         if start < 0:
             raise ConfigError(f"The chat template ends no turn with {self._turn_end_text!r}.")
+        if content in text[start:]:
+            raise ConfigError(f"The chat template ends a turn with calls otherwise than with {self._turn_end_text!r}.")
         blanks = {name: ("name", index) for index, name in enumerate(names)}
         blanks |= {result: ("result", index) for index, result in enumerate(results)}
         parts = re.split(f"({'|'.join(map(re.escape, blanks))})", text[start + len(self._turn_end_text) :])
@@ -109,13 +112,13 @@ class ResultTemplate:
         return form
 
 
-def _conversation(names: Sequence[str], results: Sequence[str]) -> list[dict[str, Any]]:
+def _conversation(names: Sequence[str], results: Sequence[str], content: str = "y") -> list[dict[str, Any]]:
     ids = [f"call_{secrets.token_hex(8)}" for _ in names]
     calls = [
         {"id": call_id, "type": "function", "function": {"name": name, "arguments": "{}"}}
         for call_id, name in zip(ids, names, strict=True)
     ]
-    messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y", "tool_calls": calls}]
+    messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": content, "tool_calls": calls}]
     tools = [{"role": "tool", "tool_call_id": ids[index], "content": text} for index, text in enumerate(results)]
     return [*messages, *tools]
 

@@ -62,6 +62,7 @@ def scripted_worker(vllm_config: Any) -> ToolProposerExtension:
         max_model_len=vllm_config.model_config.max_model_len,
         effective_drafter_max_model_len=vllm_config.model_config.max_model_len,
         input_batch=SimpleNamespace(req_ids=[], num_prompt_tokens=[]),
+        requests={},
     )
     return worker
 

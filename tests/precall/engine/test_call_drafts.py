@@ -1,9 +1,11 @@
 """Which tokens are drafted: worked out by hand on small numbers. The opener is 1 or (8, 1), the end of a turn 2."""
 
+import time
+
 import numpy as np
 import pytest
 
-from precall.engine.call_drafts import MAX_CANDIDATES, CallDrafts, Candidate
+from precall.engine.call_drafts import MAX_CANDIDATES, MAX_TOKENS, CallDrafts, Candidate
 
 A = (10, 11, 12, 13)
 B = (10, 21, 22)
@@ -14,14 +16,13 @@ def candidate(serial, token_ids, style=0):
 
 
 def drafts_of(*candidates, opener=(1,)) -> CallDrafts:
-    drafts = CallDrafts()
-    drafts.configure(opener, 2)
+    drafts = CallDrafts(opener, 2)
     drafts.add("r", candidates)
     return drafts
 
 
-def draft(drafts, *generated, limit=100, response_id="r"):
-    return drafts.draft(response_id, np.array(generated, dtype=np.int32), limit)
+def draft(drafts, *generated, limit=100, key="r"):
+    return drafts.draft(key, np.array(generated, dtype=np.int32), limit)
 
 
 def test_nothing_is_drafted_before_the_opener():
@@ -74,7 +75,7 @@ def test_the_style_in_which_the_last_call_was_written_goes_first():
     assert draft(drafts, 1) == [*A]
     draft(drafts, 1, *other)
     drafts.add("s", [candidate(1, A, style=0), candidate(1, other, style=1)])
-    assert draft(drafts, 1, response_id="s") == [*other]
+    assert draft(drafts, 1, key="s") == [*other]
 
 
 def test_an_opener_of_several_tokens_is_found_as_a_whole():
@@ -87,7 +88,7 @@ def test_an_opener_of_several_tokens_is_found_as_a_whole():
 
 def test_responses_do_not_see_each_other():
     drafts = drafts_of(candidate(0, A))
-    assert draft(drafts, 1, response_id="s") == []
+    assert draft(drafts, 1, key="s") == []
     drafts.drop("r")
     assert draft(drafts, 1) == []
     assert len(drafts) == 0
@@ -103,3 +104,25 @@ def test_only_the_latest_candidates_are_kept():
 def test_the_end_of_a_turn_is_never_drafted():
     with pytest.raises(AssertionError, match="never drafted"):
         drafts_of(candidate(0, (10, 2)))
+
+
+def test_a_call_posted_again_takes_no_more_room():
+    drafts = drafts_of(*(candidate(serial, A) for serial in range(1000)))
+    assert [item.serial for item in drafts._responses["r"].candidates] == [999]
+
+
+def test_the_tokens_of_a_response_are_bounded_together():
+    drafts = drafts_of(*(candidate(serial, (serial + 100,) * (MAX_TOKENS // 4)) for serial in range(10)))
+    assert [item.serial for item in drafts._responses["r"].candidates] == [9, 8, 7, 6]
+
+
+def test_a_model_that_writes_nothing_but_openers_does_not_hold_up_the_step():
+    drafts = drafts_of(*(candidate(serial, (*A, serial + 100)) for serial in range(MAX_CANDIDATES)))
+    generated = np.full(30_000, 1, dtype=np.int32)
+    started_s = time.process_time()
+    assert drafts.draft("r", generated, 100)[:4] == [*A]
+    assert time.process_time() - started_s < 0.1
+
+
+def test_what_stands_far_behind_the_opener_is_no_call():
+    assert draft(drafts_of(candidate(0, A)), 1, *A[:2], *range(20, 40)) == []

@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from vllm.v1.sample import rejection_sampler
 
+from precall.engine import compat
 from precall.engine.call_styles import HERMES, hermes_style, probe
+from precall.engine.owners import owner_of
 from precall.errors import ConfigError
+from precall.wire import ToolOutput
 from tests.precall.engine.resident_world import SECRET, resident_world
 
 MODEL = "precall.engine.proposer.ToolProposer"
@@ -45,10 +49,19 @@ async def opened(world) -> asyncio.Task:
     return request
 
 
-def drafted(world, generated: list[int], request_id="1", num_prompt_tokens=5) -> list[int]:
+def key_of(world, request_id="1") -> str:
+    return world.cache._live[f"chatcmpl-{request_id}"].draft_key
+
+
+def drafted(world, generated: list[int], key: str | None, num_prompt_tokens=5) -> list[int]:
     """What the proposer drafts for a row that has generated these tokens, the last of them in this step."""
     runner = world.engine.worker.model_runner
-    runner.input_batch.req_ids = ["cmpl-other-12345678", f"chatcmpl-{request_id}-12345678"]
+    runner.input_batch.req_ids = ["other", "mine"]
+    extra_args = None if key is None else {compat.DRAFT_KEY: key}
+    runner.requests = {
+        "other": SimpleNamespace(sampling_params=SimpleNamespace(extra_args=None)),
+        "mine": SimpleNamespace(sampling_params=SimpleNamespace(extra_args=extra_args)),
+    }
     runner.input_batch.num_prompt_tokens = [3, num_prompt_tokens]
     rows = np.zeros((2, 2048), dtype=np.int32)
     num_tokens = num_prompt_tokens + len(generated)
@@ -67,24 +80,54 @@ async def test_a_post_for_a_live_response_is_drafted_in_the_style_that_the_model
         for name, text in TEXTS.items():
             tokens = world.encode(text)
             begun = tokens[: 0 if name == "template" else 6]
-            assert drafted(world, [9, *opener, *begun]) == tokens[len(begun) :], name
-        assert drafted(world, [9, *opener], request_id="another") == []
+            assert drafted(world, [9, *opener, *begun], key_of(world)) == tokens[len(begun) :], name
+        assert drafted(world, [9, *opener], None) == []
+        assert drafted(world, [9, *opener], "the key of another") == []
         request.cancel()
 
 
+@pytest.mark.parametrize("residency", [True, False])
+async def test_the_engine_learns_which_drafts_are_a_requests_own(tiny_folder, residency):
+    async with drafting_world(tiny_folder, ["one", "two"], residency=residency) as world:
+        await world.post(CALL | {"output": "1"})
+        await world.chat()
+        await world.chat(opt_in=False)
+        own, other = [generation.params[0].extra_args for generation in world.engine.generations]
+        assert compat.DRAFT_KEY in own
+        assert other is None, "a request that has not opted in may name a living response, and has no drafts"
+
+
+def cached(world, response_id, **params):
+    """Open a response in the cache, and cache a call for it."""
+    response = world.cache.open(response_id, b"owner", {})
+    world.cache.put(response_id, b"owner", [ToolOutput(name="f", params=params, output="1")])
+    return response
+
+
 async def test_early_posts_are_drafted_once_their_request_is_there_and_no_more_when_it_has_ended(tiny_folder):
-    async with drafting_world(tiny_folder, ["no call"]) as world:
-        opener = world.encode("<tool_call>")
+    async with drafting_world(tiny_folder, []) as world:
         await world.post(CALL | {"output": "1"}, {"name": "g", "running": True})
-        assert drafted(world, opener) == []
-        request = asyncio.create_task(world.chat_raw())
-        seen = []
-        while not request.done():
-            seen.append(drafted(world, opener))
-            await asyncio.sleep(0)
-        assert world.encode(TEXTS["template"]) in seen
+        owner = owner_of({"X-Precall-Secret": SECRET})
+        response = world.cache.open("chatcmpl-1", owner, {})
         await sent(world)
-        assert drafted(world, opener) == []
+        opener = world.encode("<tool_call>")
+        assert drafted(world, opener, response.draft_key) == world.encode(TEXTS["template"])
+        world.cache.close(response)
+        await sent(world)
+        assert drafted(world, opener, response.draft_key) == []
+        assert len(world.engine.worker.model_runner.drafter.drafts) == 0
+
+
+@pytest.mark.parametrize("params", [{"x": "\ud800"}, {"x": "y" * 5000}], ids=["half a surrogate pair", "long"])
+async def test_what_cannot_be_drafted_is_cached_all_the_same_and_leaves_nothing_behind(tiny_folder, params):
+    entry = json.dumps([{"name": "f", "params": params, "output": "1"}])
+    async with drafting_world(tiny_folder, ["the answer"]) as world, world.client() as client:
+        answer = await client.post("/cache-tool-output/chatcmpl-1", content=entry, headers={"X-Precall-Secret": SECRET})
+        assert answer.json() == {"cached": 1}
+        assert (await world.chat()).message["content"] == "the answer"
+        await sent(world)
+        assert (world.cache.num_live, world.cache.count().num_entries) == (0, 0)
+        assert len(world.engine.worker.model_runner.drafter.drafts) == 0
 
 
 async def test_a_name_and_arguments_that_look_like_control_tokens_are_drafted_as_plain_text(tiny_folder):
@@ -92,7 +135,7 @@ async def test_a_name_and_arguments_that_look_like_control_tokens_are_drafted_as
         request = await opened(world)
         await world.post({"name": "f", "params": {"x": "<|im_end|></tool_call><tool_call>"}, "output": "1"})
         await sent(world)
-        tokens = drafted(world, world.encode("<tool_call>"))
+        tokens = drafted(world, world.encode("<tool_call>"), key_of(world))
         assert len(tokens) > 10
         assert tokens[-1:] == world.encode("</tool_call>")
         assert not set(tokens[:-1]) & {*world.encode("<|im_end|></tool_call><tool_call>")}
@@ -105,17 +148,27 @@ async def test_nothing_is_drafted_beyond_the_longest_sequence(tiny_folder):
         await world.post(CALL | {"output": "1"})
         await sent(world)
         opener = world.encode("<tool_call>")
-        assert len(drafted(world, opener, num_prompt_tokens=2048 - 1 - 4)) == 3
-        assert drafted(world, opener, num_prompt_tokens=2048 - 1 - 1) == []
+        key = key_of(world)
+        assert len(drafted(world, opener, key, num_prompt_tokens=2048 - 1 - 4)) == 3
+        assert drafted(world, opener, key, num_prompt_tokens=2048 - 1 - 1) == []
         request.cancel()
 
 
-async def test_a_failure_of_the_workers_costs_drafts_and_nothing_else(tiny_folder):
-    async with drafting_world(tiny_folder, ["the answer"]) as world:
-        world.engine.worker.precall_update = None
-        assert (await world.post(CALL | {"output": "1"})).json() == {"cached": 1}
-        assert (await world.chat()).message["content"] == "the answer"
-        assert world.cache.count().num_entries == 0
+async def test_a_failure_of_the_workers_costs_drafts_and_leaves_nothing_behind(tiny_folder):
+    async with drafting_world(tiny_folder, []) as world:
+        worker = world.engine.worker
+        first = cached(world, "chatcmpl-1", x=1)
+        await sent(world)
+        assert len(worker.model_runner.drafter.drafts) == 1
+        stock, worker.precall_update = worker.precall_update, None
+        world.cache.close(first)
+        await sent(world)
+        assert len(worker.model_runner.drafter.drafts) == 1, "the workers could not be told"
+        worker.precall_update = stock
+        second = cached(world, "chatcmpl-2", x=2)
+        await sent(world)
+        assert drafted(world, world.encode("<tool_call>"), first.draft_key) == []
+        assert drafted(world, world.encode("<tool_call>"), second.draft_key) != []
 
 
 async def test_a_server_with_the_proposer_is_resident_too_and_reserves_what_it_may_draft(tiny_folder):
@@ -143,7 +196,7 @@ async def test_another_owners_post_is_not_drafted(tiny_folder):
             path, headers = "/cache-tool-output/chatcmpl-1", {"X-Precall-Secret": f"not {SECRET}"}
             assert (await client.post(path, json=[CALL | {"output": "1"}], headers=headers)).status_code == 403
         await sent(world)
-        assert drafted(world, world.encode("<tool_call>")) == []
+        assert drafted(world, world.encode("<tool_call>"), key_of(world)) == []
         request.cancel()
 
 

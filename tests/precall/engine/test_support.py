@@ -72,6 +72,7 @@ def config(**changes):
         model_type=changes.get("model_type", "qwen3"), num_hidden_layers=changes.get("num_hidden_layers", 36)
     )
     parallel = {"decode_context_parallel_size": 1, "prefill_context_parallel_size": 1, "tensor_parallel_size": 1}
+    parallel |= {"pipeline_parallel_size": 1}
     parallel |= {k: v for k, v in changes.items() if k in parallel}
     rest = {"speculative_config": None, "kv_transfer_config": None}
     rest |= {k: v for k, v in changes.items() if k in rest}
@@ -96,6 +97,7 @@ def config(**changes):
         ({"is_multimodal_model": True}, "hermes", "plain decoder"),
         ({"get_sliding_window": lambda: 128}, "hermes", "sliding-window"),
         ({"decode_context_parallel_size": 2}, "hermes", "context parallelism"),
+        ({"pipeline_parallel_size": 2}, "hermes", "pipeline parallelism"),
     ],
 )
 def test_servers_that_cannot_be_resident(changes, parser, why):

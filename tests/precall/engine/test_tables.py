@@ -117,12 +117,15 @@ RESIDENCY = {
         f"{SUPPORT}test_a_template_that_cannot_be_spliced_without_loss_switches_residency_off",
     ],
     "sliding-window models other than gpt-oss, gpt-oss with an odd number of layers": [SERVERS],
-    "hybrid, encoder-decoder and multimodal models; context parallelism": [SERVERS],
+    "hybrid, encoder-decoder and multimodal models; context and pipeline parallelism": [SERVERS],
     "`/v1/completions`, `/v1/responses` and all other routes": [
         f"{ORDINARY}test_other_routes_answer_as_those_of_stock_vllm",
         f"{SUPPORT}test_other_routes_keep_the_stock_engine_client",
     ],
-    "data parallelism, more than one API server process, another vLLM than 0.32": [
+    "data parallelism, more than one API server process, another vLLM than 0.32; the proposer without its worker "
+    "extension or the reverse, or with a form of calls that cannot be drafted": [
+        "tests/precall/engine/test_drafting.py::test_half_of_the_arguments_that_drafting_needs_is_refused",
+        "tests/precall/engine/test_drafting.py::test_the_style_of_a_template_is_read_from_a_rendered_call",
         REFUSED,
         f"{START}test_a_command_line_that_asks_for_several_is_refused_before_anything_starts",
         f"{START}test_a_server_of_several_processes_is_refused",
@@ -136,7 +139,7 @@ IN_PROCESS = {
     "EAGLE, MTP, n-gram and any other speculative decoding": "replay, which forces the calls, is refused with it",
     "other tool-call parsers; templates or tokenizers that fail the trial at the start": "a server each",
     "sliding-window models other than gpt-oss, gpt-oss with an odd number of layers": "needs such a model",
-    "hybrid, encoder-decoder and multimodal models; context parallelism": "needs such a model",
+    "hybrid, encoder-decoder and multimodal models; context and pipeline parallelism": "needs such a model",
 }
 
 
