@@ -1,4 +1,4 @@
-"""The two servers of the stress run, alike but for the plugin, and the same engine for stock streaming sessions."""
+"""The servers of the stress run, alike but for plugin and proposer, and the same engine for stock sessions."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from tokenizers import Tokenizer
 
 from harness import build
+from harness.backends.engine_side import with_engine_side
 from harness.backends.vllm_settings import STOCK_MODULE, VllmServerSettings, environment
 from harness.engine_checks.plans import BOUNDS, Plan
 from harness.provenance import ROOT
@@ -26,14 +27,15 @@ NUM_LONGEST = 4
 """How many sequences of the longest kind the KV cache holds."""
 NUM_BLOCKS = NUM_LONGEST * MAX_MODEL_LEN // BLOCK_SIZE + 1  # one is vLLM's null block
 MAX_NUM_SEQS = 32
+NUM_DRAFT_TOKENS = 32
 TOOL_S = 0.2
 STALL_S = 20.0
 STOCK_LIMIT_S = 300.0
 PROMPT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def server_settings() -> tuple[VllmServerSettings, VllmServerSettings]:
-    """Return the settings of our server and of the stock one."""
+def server_settings() -> tuple[VllmServerSettings, VllmServerSettings, VllmServerSettings]:
+    """Return the settings of our server, of ours with drafts, and of the stock one."""
     node = OmegaConf.load(ROOT / "conf" / "model" / "replay_tiny.yaml")
     platform = build.installed_platform()
     cores, api_cores = build.split_cores() if platform == "cpu" else ((), ())
@@ -54,7 +56,11 @@ def server_settings() -> tuple[VllmServerSettings, VllmServerSettings]:
     )
     bounds = [part for name, value in BOUNDS.items() for part in (f"--additional-config.precall.{name}", str(value))]
     stock = replace(ours, name="stock", entry_module=STOCK_MODULE)
-    return replace(ours, extra_args=(*ours.extra_args, *bounds)), stock
+    ours = replace(ours, extra_args=(*ours.extra_args, *bounds))
+    drafting = with_engine_side(
+        replace(ours, name="drafting"), is_residency=True, num_speculative_tokens=NUM_DRAFT_TOKENS, is_replay=True
+    )
+    return ours, drafting, stock
 
 
 def session_work(settings: VllmServerSettings, plans: list[Plan]) -> dict[str, Any]:

@@ -14,7 +14,10 @@ from precall.wire import REQUEST_ID_HEADER, SECRET_HEADER, post_path
 RUNNING = "vllm:num_requests_running"
 WAITING = "vllm:num_requests_waiting"
 KV_USAGE = "vllm:kv_cache_usage_perc"
+LIVE = "precall_live_responses"
 ENTRIES = "precall_entries"
+STALLED = "precall_stalled_turns_total"
+DRAFTED = "precall_drafted_tokens_total"
 RESERVED = "precall_reserved_blocks"
 
 
@@ -80,7 +83,7 @@ class Site:
             self.statuses[f"post {answer.status_code}"] += 1
 
     async def gauge(self, name: str) -> float | None:
-        """Return a gauge, summed over labels; None when the server has none of this name."""
+        """Return a gauge or counter, summed over labels; None when the server has none of this name."""
         text = (await self.client.get(f"{self.root}/metrics")).text
         values = [line.split()[-1] for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} "))]
         return sum(map(float, values)) if values else None

@@ -1,9 +1,10 @@
 """`python -m harness.engine_checks.stress [SECONDS]`: residency when the KV cache is short and clients misbehave.
 
 A server whose KV cache holds 4 longest sequences serves 64 agents (`plans.py`) and bystanders for SECONDS (120), in two
-segments; between them a stock server serves the same agents as ordinary requests, for as long. Then the same plans run
-on stock streaming sessions. The last line is one JSON object, kept in results/bench/stress_engine.json. The exit status
-is 0 if every request ended, nothing was left behind, turns were spliced and the stock sessions stood still.
+segments; between them a stock server serves the same agents as ordinary requests, for as long. A last segment runs on a
+server that drafts cached calls too. Then the same plans run on stock streaming sessions. The last line is one JSON
+object, kept in results/bench/stress_engine.json. The exit status is 0 if every request ended, nothing was left behind,
+turns were spliced, calls drafted, and the stock sessions stood still.
 """
 
 import asyncio
@@ -25,11 +26,12 @@ from harness.engine_checks.agents import Agents
 from harness.engine_checks.bystanders import Wait, quantile_ratio, send_steadily
 from harness.engine_checks.plans import plan_of
 from harness.engine_checks.servers import run_stock_sessions, server_settings
-from harness.engine_checks.site import ENTRIES, KV_USAGE, RESERVED, RUNNING, WAITING, Site
+from harness.engine_checks.site import DRAFTED, ENTRIES, KV_USAGE, LIVE, RESERVED, RUNNING, STALLED, WAITING, Site
 
 NUM_AGENTS = 64
 SEED = 0
-ARMS = ("ours", "stock", "stock", "ours")
+ARMS = ("ours", "stock", "stock", "ours", "drafting")
+STOCK = "stock"
 DRAIN_S = 60.0
 """How long a request may take to end once no other comes."""
 SETTLE_S = 15.0
@@ -38,7 +40,8 @@ SETTLE_S = 15.0
 
 @dataclass(slots=True, kw_only=True)
 class Segment:
-    """What one arm did for a while. `num_left` by gauge; None: the server has no such gauge."""
+    """What one arm did for a while. `num_left` by gauge; None: the server has no such gauge. Stalled turns and drafted
+    tokens are those since the server's start."""
 
     arm: str
     num_requests: int
@@ -47,6 +50,8 @@ class Segment:
     num_server_errors: int
     is_alive: bool
     num_left: dict[str, float | None]
+    num_stalled_turns: float | None
+    num_drafted_tokens: float | None
     waits: list[Wait]
     statuses: dict[str, int]
     broken: list[str]
@@ -57,7 +62,7 @@ async def run_segment(index: int, arm: str, site: Site, seconds: float, display:
     """Let the agents and bystanders loose for `seconds`, wait for all that is under way, and look at what is left."""
     site.statuses.clear()
     site.broken.clear()
-    agents = Agents(site=site, opts_in=arm == "ours", label=f"{index}")
+    agents = Agents(site=site, opts_in=arm != STOCK, label=f"{index}")
     loop = asyncio.get_running_loop()
     until_s = loop.time() + seconds
 
@@ -93,6 +98,8 @@ async def run_segment(index: int, arm: str, site: Site, seconds: float, display:
         num_server_errors=site.num_server_errors,
         is_alive=await site.is_alive(),
         num_left=left,
+        num_stalled_turns=await site.gauge(STALLED),
+        num_drafted_tokens=await site.gauge(DRAFTED),
         waits=waits,
         statuses=dict(sorted(site.statuses.items())),
         broken=list(site.broken),
@@ -105,7 +112,7 @@ async def _settled(site: Site) -> dict[str, float | None]:
     loop = asyncio.get_running_loop()
     until_s = loop.time() + SETTLE_S
     while True:
-        left = {name: await site.gauge(name) for name in (RUNNING, WAITING, KV_USAGE, ENTRIES, RESERVED)}
+        left = {name: await site.gauge(name) for name in (RUNNING, WAITING, KV_USAGE, LIVE, ENTRIES, RESERVED)}
         if not any(left.values()) or loop.time() > until_s:
             return left
         await asyncio.sleep(0.5)
@@ -113,11 +120,11 @@ async def _settled(site: Site) -> dict[str, float | None]:
 
 async def run_stress(seconds: float, folder: Path, display: Display) -> tuple[list[Segment], dict[str, Any]]:
     """Run all segments and the stock sessions; `seconds` for each arm, in two segments."""
-    ours, stock = server_settings()
+    ours, drafting, stock = server_settings()
     async with AsyncExitStack() as stack:
-        display.now("starting two servers")
+        display.now("starting three servers")
         sites: dict[str, Site] = {}
-        for settings in (ours, stock):
+        for settings in (ours, drafting, stock):
             server = await stack.enter_async_context(VllmServer(settings, log_folder=folder))
             # No time limit, so that a hang shows. No connection is kept: the server closes idle ones, at any moment.
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -128,7 +135,7 @@ async def run_stress(seconds: float, folder: Path, display: Display) -> tuple[li
         segments: list[Segment] = []
         for index, arm in enumerate(ARMS):
             display.now(f"{arm}, segment {index + 1} of {len(ARMS)}")
-            segment = await run_segment(index, arm, sites[arm], seconds / ARMS.count(arm), display)
+            segment = await run_segment(index, arm, sites[arm], seconds / 2, display)
             segments.append(segment)
             done = f"{segment.num_requests} requests, {segment.num_unfinished} unfinished"
             display.cell_done(f"{arm}: {done}, {segment.num_spliced_turns} turns spliced")
@@ -141,7 +148,7 @@ async def run_stress(seconds: float, folder: Path, display: Display) -> tuple[li
 
 def summarise(segments: list[Segment], sessions: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of the last line. A gauge that the server does not have gives null, which is no success."""
-    ours = [segment for segment in segments if segment.arm == "ours"]
+    ours = [segment for segment in segments if segment.arm != STOCK]
     waits = {arm: [w for segment in segments if segment.arm == arm for w in segment.waits] for arm in set(ARMS)}
     ratios = {name: quantile_ratio(waits["ours"], waits["stock"], name) for name in ("ttft_s", "e2el_s")}
     ratio = ratios["ttft_s"]
@@ -152,9 +159,13 @@ def summarise(segments: list[Segment], sessions: dict[str, Any]) -> dict[str, An
         "engine_alive": all(segment.is_alive for segment in segments),
         "server_errors": sum(segment.num_server_errors for segment in ours),
         "leaked_entries": _left(ours, ENTRIES),
+        "leaked_responses": _left(ours, LIVE),
+        "requests_left": _left(segments, RUNNING),
         "reserved_blocks_left": _left(ours, RESERVED),
         "kv_usage_left": _left(segments, KV_USAGE),
         "spliced_turns": sum(segment.num_spliced_turns for segment in ours),
+        "stalled_turns": max((segment.num_stalled_turns or 0.0 for segment in ours), default=0.0),
+        "drafted_tokens": max((segment.num_drafted_tokens or 0.0 for segment in ours), default=0.0),
         "stock_deadlocked": sessions["stock_deadlocked"],
         "stock_sessions": sessions,
         "bystander_p99_ratio": None if ratio is None else ratio.mid,
@@ -181,9 +192,10 @@ def _shown(segment: Segment) -> dict[str, Any]:
 
 def has_failed(figures: dict[str, Any]) -> bool:
     """Return whether the run shows that residency is not safe, or does not show that it is."""
-    counted = ("unfinished", "server_errors", "leaked_entries", "reserved_blocks_left", "kv_usage_left")
-    is_clean = all(figures[name] == 0 for name in counted)
-    return not (is_clean and figures["engine_alive"] and figures["spliced_turns"] and figures["stock_deadlocked"])
+    counted = ("unfinished", "server_errors", "leaked_entries", "leaked_responses", "requests_left")
+    is_clean = all(figures[name] == 0 for name in (*counted, "reserved_blocks_left", "kv_usage_left"))
+    shown = ("engine_alive", "spliced_turns", "drafted_tokens", "stock_deadlocked")
+    return not (is_clean and all(figures[name] for name in shown))
 
 
 def main() -> None:

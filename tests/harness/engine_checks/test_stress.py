@@ -10,10 +10,11 @@ from harness.backends.vllm_settings import VllmServerSettings
 from harness.engine_checks.bystanders import Wait
 from harness.engine_checks.plans import plan_of
 from harness.engine_checks.servers import BLOCK_SIZE, MAX_MODEL_LEN, NUM_BLOCKS, session_work
-from harness.engine_checks.site import ENTRIES, KV_USAGE, RESERVED, RUNNING, WAITING
+from harness.engine_checks.site import ENTRIES, KV_USAGE, LIVE, RESERVED, RUNNING, WAITING
 from harness.engine_checks.stress import Segment, has_failed, summarise
 
-CLEAN = dict.fromkeys((RUNNING, WAITING, KV_USAGE, ENTRIES, RESERVED), 0.0)
+CLEAN = dict.fromkeys((RUNNING, WAITING, KV_USAGE, LIVE, ENTRIES, RESERVED), 0.0)
+STOCKS = CLEAN | dict.fromkeys((LIVE, ENTRIES, RESERVED))
 
 
 def segment(arm, **changes):
@@ -22,10 +23,12 @@ def segment(arm, **changes):
         arm=arm,
         num_requests=10,
         num_unfinished=0,
-        num_spliced_turns=4 if arm == "ours" else 0,
+        num_spliced_turns=0 if arm == "stock" else 4,
         num_server_errors=0,
         is_alive=True,
-        num_left=CLEAN if arm == "ours" else CLEAN | {ENTRIES: None, RESERVED: None},
+        num_left=STOCKS if arm == "stock" else CLEAN,
+        num_stalled_turns=None if arm == "stock" else 0.0,
+        num_drafted_tokens=30.0 if arm == "drafting" else 0.0,
         waits=[Wait(segment=0, at_s=0.0, ttft_s=ttft_s, e2el_s=2 * ttft_s)],
         statuses={},
         broken=[],
@@ -36,12 +39,12 @@ def segment(arm, **changes):
 
 def figures(**changes_of_ours):
     arms = [segment("ours"), segment("stock"), segment("stock"), segment("ours", **changes_of_ours)]
-    return summarise(arms, {"stock_deadlocked": True})
+    return summarise([*arms, segment("drafting")], {"stock_deadlocked": True})
 
 
 def test_requests_and_spliced_turns_are_those_of_our_arm():
     found = figures()
-    assert (found["requests"], found["spliced_turns"], found["unfinished"]) == (20, 8, 0)
+    assert (found["requests"], found["spliced_turns"], found["unfinished"]) == (30, 12, 0)
     assert found["bystander_p99_ratio"] == pytest.approx(1.5)
     assert (found["leaked_entries"], found["engine_alive"], found["stock_deadlocked"]) == (0, True, True)
     assert not has_failed(found)
@@ -53,7 +56,11 @@ def test_requests_and_spliced_turns_are_those_of_our_arm():
         {"num_unfinished": 1},
         {"num_server_errors": 1},
         {"is_alive": False},
-        *({"num_left": CLEAN | {gauge: left}} for gauge in (KV_USAGE, ENTRIES, RESERVED) for left in (0.1, None)),
+        *(
+            {"num_left": CLEAN | {gauge: left}}
+            for gauge in (RUNNING, KV_USAGE, LIVE, ENTRIES, RESERVED)
+            for left in (0.1, None)
+        ),
     ],
     ids=str,
 )
@@ -65,10 +72,13 @@ def test_entries_that_cannot_be_read_are_not_counted_as_none():
     assert figures(num_left=CLEAN | {ENTRIES: None})["leaked_entries"] is None
 
 
-def test_a_run_without_splices_or_without_the_deadlock_shows_nothing():
-    arms = [segment("ours", num_spliced_turns=0), segment("stock")]
-    assert has_failed(summarise(arms, {"stock_deadlocked": True}))
-    assert has_failed(summarise([segment("ours"), segment("stock")], {"stock_deadlocked": False}))
+def test_a_run_without_splices_drafts_or_the_deadlock_shows_nothing():
+    arms = [segment("ours"), segment("stock"), segment("drafting")]
+    assert not has_failed(summarise(arms, {"stock_deadlocked": True}))
+    assert has_failed(summarise(arms, {"stock_deadlocked": False}))
+    assert has_failed(summarise([arms[0], arms[1]], {"stock_deadlocked": True}))
+    unspliced = [replace(each, num_spliced_turns=0) for each in arms]
+    assert has_failed(summarise(unspliced, {"stock_deadlocked": True}))
 
 
 def test_the_cache_holds_four_longest_sequences_beside_the_null_block():
