@@ -72,6 +72,18 @@ lint: $(STAMP) ## check style and types
 lossless: $(STAMP) ## compare resident sequences with separate requests, token by token, on the real engine
 	$(PYTHON) -m harness.engine_checks.lossless
 
+.PHONY: bench-engine
+bench-engine: $(STAMP) ## measure residency and drafts against separate requests at 1 to 32 agents (ARGS='--blocks 3')
+	$(PYTHON) -m harness.engine_checks.bench $(ARGS)
+
+.PHONY: ablation
+ablation: $(STAMP) ## measure O1, O2 and O3 one by one, prefix caching on and off, beside the cost model
+	$(PYTHON) -m harness.engine_checks.ablation $(ARGS)
+
+.PHONY: mutations
+mutations: $(STAMP) ## break the engine side in known ways, in a copy; each must turn a named test red
+	$(PYTHON) -m harness.engine_checks.mutations
+
 .PHONY: setup
 setup: $(STAMP) ## make the environment of PLATFORM and nothing else
 

@@ -8,10 +8,10 @@ from harness import provenance
 FOLDER = provenance.ROOT / "results" / "bench"
 
 
-def write_bench(name: str, figures: dict[str, Any], seed: int | None = None) -> None:
-    """Keep `figures` in results/bench/NAME.json and print them as one line on stdout."""
+def write_bench(name: str, figures: dict[str, Any], seed: int | None = None, **unprinted: Any) -> None:
+    """Print `figures` as one line on stdout and keep them in results/bench/NAME.json, with what is `unprinted`."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    kept = {**figures, "provenance": provenance.collect(seed)}
+    kept = {**figures, **unprinted, "provenance": provenance.collect(seed)}
     partial = FOLDER / f"{name}.json.partial"
     partial.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     partial.replace(FOLDER / f"{name}.json")

@@ -1,7 +1,8 @@
-"""The cost model of client-side speculation, one function per equation.
+"""The cost model of speculation, client side and engine side, one function per equation.
 
 Legend (the paper's symbols, used here alone): G seconds of one target generation; g of one draft generation;
-T seconds of a tool; alpha call acceptance rate; N turns.
+T seconds of a tool; alpha call acceptance rate; N turns. Engine side: phi seconds of prefill per token, delta seconds
+of decoding per token, o seconds of API and eviction overhead, paid twice per request.
 """
 
 from dataclasses import dataclass
@@ -30,3 +31,52 @@ def turn_time_s(turn: TurnTimes, *, speculate: bool) -> float:
     for tool_s, is_hit in zip(turn.tool_s, turn.is_hit, strict=True):
         time_s = max(time_s, turn.g + tool_s) if speculate and is_hit and turn.g <= turn.G else time_s + tool_s
     return time_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRates:
+    """Seconds of prefill per token, of decoding per token, and of overhead, paid twice per request."""
+
+    phi: float
+    delta: float
+    o: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineWork:
+    """A trajectory as the engine's cost model counts it.
+
+    `num_requests` are all its turns, `num_calls` those of them that end in a call. `context_tokens`: the sum of X_i, of
+    every request's whole prompt; `fresh_context_tokens`: what prefix caching leaves of it, X_1 + sum of (t_i + t_oi).
+    `decoded_tokens`: the sum of (R_i + t_i), `call_tokens` that of t_i; `tool_s` that of T_i.
+    """
+
+    num_requests: float
+    num_calls: float
+    context_tokens: float
+    fresh_context_tokens: float
+    decoded_tokens: float
+    call_tokens: float
+    tool_s: float
+
+
+def engine_time_s(
+    work: EngineWork, rates: EngineRates, *, is_prefix_caching: bool, overlap: float, drafted: float, resident: float
+) -> float:
+    """Return the seconds of a trajectory, given the shares of calls whose tool time is hidden (O1), that are verified
+    in one pass (O2), and after which the sequence stays (O3).
+
+    All shares 0: eq:spec-engine-vanilla, or eq:spec-engine-pref-cache. All alpha, every turn a call: eq:spec-engine.
+    Ours: one share for each optimisation where the paper has one alpha, and turns without a call (answers), which are
+    requests that nothing saves. As in the paper there is no g and no maximum: results are in time.
+    """
+    num_kept = resident * work.num_calls
+    fresh_share = 1.0 if is_prefix_caching else num_kept / work.num_requests
+    context_tokens = fresh_share * work.fresh_context_tokens + (1.0 - fresh_share) * work.context_tokens
+    decode_steps = work.decoded_tokens - drafted * (work.call_tokens - work.num_calls)
+    return (
+        2.0 * rates.o * (work.num_requests - num_kept)
+        + rates.phi * context_tokens
+        + rates.delta * decode_steps
+        + (1.0 - overlap) * work.tool_s
+    )

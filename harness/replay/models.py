@@ -35,7 +35,7 @@ class ReplayTarget:
             check_observations(self._trajectory, self._next_turn - 1, observations_in(messages))
         self._next_turn += 1
         token_ids = self._renderer.target_tokens(turn)
-        generation = await _generate_forced(self._client, messages, tools, token_ids, self._cache_salt)
+        generation = await generate_forced(self._client, messages, tools, token_ids, self._cache_salt)
         check_calls(self._trajectory, self._next_turn - 1, generation)
         yield generation
 
@@ -54,7 +54,7 @@ class ReplayDraft:
 
         async def ask(sample: int) -> Prediction:
             token_ids = self._renderer.draft_tokens(turn.draft_samples[sample])
-            generation = await _generate_forced(self._client, messages, tools, token_ids, self._cache_salt)
+            generation = await generate_forced(self._client, messages, tools, token_ids, self._cache_salt)
             return Prediction(
                 sample=sample,
                 calls=generation.tool_calls,
@@ -157,9 +157,10 @@ def check_observations(trajectory: RecordedTrajectory, index: int, observed: Seq
             )
 
 
-async def _generate_forced(
+async def generate_forced(
     client: ChatClient, messages: Messages, tools: Sequence[Tool], token_ids: list[int], cache_salt: str
 ) -> Generation:
+    """Send a chat request that makes the engine generate `token_ids`. Raises ReplayDivergenceError if it did not."""
     body = forced_body(token_ids, cache_salt)
     generation = await client.generate(messages, tools, Sampling(max_tokens=len(token_ids)), body)
     check_tokens(client, generation, token_ids)

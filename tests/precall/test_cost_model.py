@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from precall.cost_model import TurnTimes, client_speedup, turn_time_s
+from precall.cost_model import EngineRates, EngineWork, TurnTimes, client_speedup, engine_time_s, turn_time_s
 from precall.testing.virtual_time import run_virtual
 from precall.tools import Effect
 from tests.precall.worlds import World, call, generation, run_script, sample
@@ -97,3 +97,46 @@ def test_a_trajectory_on_virtual_time_is_as_fast_as_the_equation_says(G, g, T, i
     alpha = run.ledger.call_acceptance_rate
     assert alpha == sum(is_hit) / len(is_hit)
     assert base.finished_s / run.finished_s == pytest.approx(client_speedup(G=G, g=g, T=T, alpha=alpha))
+
+
+@given(st.integers(1, 8), SHARE, st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_the_engines_time_is_the_papers_where_every_turn_is_a_call(K, alpha, phi, delta, o):
+    X_1, R, t, t_o, T = 100.0, 50.0, 20.0, 30.0, 2.0
+    X = [X_1 + i * (t + t_o) for i in range(K)]
+    work = EngineWork(
+        num_requests=K,
+        num_calls=K,
+        context_tokens=sum(X),
+        fresh_context_tokens=X_1 + K * (t + t_o),
+        decoded_tokens=K * (R + t),
+        call_tokens=K * t,
+        tool_s=K * T,
+    )
+    rates = EngineRates(phi=phi, delta=delta, o=o)
+    none = {"overlap": 0.0, "drafted": 0.0, "resident": 0.0}
+    vanilla = 2 * K * o + phi * sum(X) + delta * K * (R + t) + K * T
+    cached = 2 * K * o + phi * (X_1 + K * (t + t_o)) + delta * K * (R + t) + K * T
+    assert engine_time_s(work, rates, is_prefix_caching=False, **none) == pytest.approx(vanilla)
+    assert engine_time_s(work, rates, is_prefix_caching=True, **none) == pytest.approx(cached)
+    # eq:spec-engine; its delta term is alpha K + sum R + (1 - alpha) sum t
+    speculative = (1 - alpha) * 2 * K * o + phi * (X_1 + K * (t + t_o)) + (1 - alpha) * K * T
+    speculative += delta * (alpha * K + K * R + (1 - alpha) * K * t)
+    found = engine_time_s(work, rates, is_prefix_caching=True, overlap=alpha, drafted=alpha, resident=alpha)
+    assert found == pytest.approx(speculative)
+
+
+def test_without_prefix_caching_only_kept_sequences_leave_context_uncomputed():
+    work = EngineWork(
+        num_requests=4,
+        num_calls=2,
+        context_tokens=400,
+        fresh_context_tokens=160,
+        decoded_tokens=100,
+        call_tokens=40,
+        tool_s=3,
+    )
+    rates = EngineRates(phi=1.0, delta=0.0, o=0.0)
+    shares = {"overlap": 1.0, "drafted": 1.0}
+    assert engine_time_s(work, rates, is_prefix_caching=False, resident=0.0, **shares) == 400
+    assert engine_time_s(work, rates, is_prefix_caching=False, resident=1.0, **shares) == 0.5 * 400 + 0.5 * 160
+    assert engine_time_s(work, rates, is_prefix_caching=True, resident=1.0, **shares) == 160
