@@ -16,6 +16,7 @@ from harness.metrics.comparison import (
     agent_times_s,
     check_drafts_answered,
     check_identical,
+    check_posts_taken,
     generations_s,
     mean_per_agent,
     predict_time_saved_pct,
@@ -140,6 +141,7 @@ def _compare(
     metrics |= asdict(check_identical(events, may_prompts_of_spec_differ=is_engine))
     for run in runs.values():
         check_drafts_answered(run.events)
+        check_posts_taken(run.events)
     if not draft_s:
         return metrics
     recorded = build.trajectories_of(config, list(tasks))

@@ -125,6 +125,14 @@ def check_drafts_answered(events: Sequence[Event]) -> None:
             raise MeasurementError(f"The draft failed in {where}: {event.data['message']}")
 
 
+def check_posts_taken(events: Sequence[Event]) -> None:
+    """Raise MeasurementError if no post of a run was taken: what it measured is then client-side speculation."""
+    failed = [event for event in events if event.kind is EventKind.POST_FAILED]
+    if failed and not any(event.kind is EventKind.OUTPUT_POSTED for event in events):
+        what = f"None of {len(failed)} posts was taken; the first: status {failed[0].data['status']}"
+        raise MeasurementError(f"{what}, {failed[0].data['message']}")
+
+
 def generations_s(runs: Sequence[Sequence[Event]]) -> dict[tuple[str, int], float]:
     """Return the mean E2EL of each generation over several runs, in seconds, by task and turn."""
     times: dict[tuple[str, int], list[float]] = {}

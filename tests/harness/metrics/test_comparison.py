@@ -11,6 +11,7 @@ from harness.metrics.comparison import (
     agent_times_s,
     check_drafts_answered,
     check_identical,
+    check_posts_taken,
     fingerprint,
     generations_s,
     mean_per_agent,
@@ -169,3 +170,12 @@ def test_a_replayed_draft_that_failed_is_a_failed_measurement() -> None:
     failed = event(EventKind.DRAFT_FAILED, 2.0, task="b", run="spec-1", turn=3, message="gone")
     with pytest.raises(MeasurementError, match="The draft failed in spec-1/b, turn 3: gone"):
         check_drafts_answered([drafted(1.0, 1.5), failed])
+
+
+def test_an_engine_arm_whose_posts_all_failed_is_a_failed_measurement() -> None:
+    posted = event(EventKind.OUTPUT_POSTED, 1.0, task="b", run="spec-1", turn=0)
+    failed = event(EventKind.POST_FAILED, 2.0, task="b", run="spec-1", turn=0, status=404, message="no such route")
+    check_posts_taken([])
+    check_posts_taken([failed, posted])
+    with pytest.raises(MeasurementError, match="None of 2 posts was taken; the first: status 404, no such route"):
+        check_posts_taken([failed, failed])

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 
 import pytest
 
@@ -102,10 +103,14 @@ async def test_a_cancelled_stream_leaves_nothing():
     assert world.cache.num_live == 0
 
 
-async def test_a_stream_that_nobody_began_to_read_leaves_nothing():
+async def test_a_stream_that_nobody_began_to_read_leaves_nothing_whichever_thread_drops_it():
     world, answer = await opened()
+    holder = [answer]
     del answer
-    gc.collect()
+    dropping = threading.Thread(target=lambda: (holder.clear(), gc.collect()))
+    dropping.start()
+    dropping.join()
+    await asyncio.sleep(0)
     assert world.cache.num_live == 0
 
 
