@@ -220,6 +220,8 @@ async def measure(args: argparse.Namespace, console: Console) -> dict[str, Any]:
                             on_run=lambda: progress.advance(bar),
                         )
                         rows += [{"block_size": block_size, **row} for row in found]
+                        done = f"KV blocks of {block_size}, {num_agents} agents: block {block + 1} of {args.blocks}"
+                        console.print(f"{done}, {progress.tasks[0].completed:.0f} of {num_runs} runs")
             result["rows"] += rows
             result[str(block_size)] = figures(rows, args.agents)
             print_table(result[str(block_size)], block_size, console)
