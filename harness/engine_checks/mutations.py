@@ -76,7 +76,7 @@ MUTATIONS = (
     Mutation(
         name="draft whatever was posted for any response",
         file="precall/engine/call_drafts.py",
-        old="response = self._responses.get(response_id)\n        starts",
+        old="response = self._responses.get(key)\n        starts",
         new="response = next(iter(self._responses.values()), None)\n        starts",
         test=f"{TESTS}test_call_drafts.py::test_responses_do_not_see_each_other",
     ),
