@@ -259,7 +259,7 @@ def main() -> None:
     parser.add_argument("--agents", type=int, nargs="+", default=AGENTS, help="numbers of agents (default 1 8 16 32)")
     parser.add_argument("--block-sizes", type=int, nargs="+", default=BLOCK_SIZES, help="KV blocks (default 32 128)")
     args = parser.parse_args()
-    console = Console(stderr=True, width=130)
+    console = Console(stderr=True, width=170)
     try:
         result = asyncio.run(measure(args, console))
     except KeyboardInterrupt:
