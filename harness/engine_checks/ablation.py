@@ -4,13 +4,13 @@ Arms: none (separate requests, tools after the turn), O1 (tools run while the ta
 O1+O2 (drafts), all. Tools take `TOOL_G` times G, the mean time of a generation that ends in a call, so that O1 can hide
 them. Beside each measured time stands that of the engine's cost model (eq:spec-engine and its siblings), whose phi,
 delta and o come from the arms without optimisation. The last line on stdout is one JSON object, kept in
-results/bench/ablation.json.
+results/bench/ablation.json. Finished blocks are kept: after an interruption the same command goes on.
 """
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from statistics import fmean
 from typing import Any
@@ -20,8 +20,9 @@ from rich.table import Table
 
 from harness.backends.vllm_server import VllmServer
 from harness.bench import write_bench
-from harness.engine_checks.bench import BASELINE, KV_CACHE_GIB, LOGS, NUM_USER_TURNS, SEED, Row, run_block, run_once
-from harness.engine_checks.bench_arms import BenchArm, ServerName, server_settings
+from harness.engine_checks.bench import KV_CACHE_GIB, LOGS, NUM_USER_TURNS, SEED, run_block, run_once
+from harness.engine_checks.bench_arms import BASELINE, BenchArm, ServerName, server_settings
+from harness.engine_checks.kept_rows import KeptRows, Row
 from harness.engine_checks.workload import make_workload
 from harness.metrics.statistics import block_interval
 from precall.cost_model import EngineRates, EngineWork, engine_time_s
@@ -38,37 +39,49 @@ BLOCK_SIZE = 32
 TOOL_G = 0.5
 
 
-async def measure(num_agents: int, num_blocks: int, console: Console) -> dict[str, Any]:
-    """Run both settings of prefix caching and return rows and figures."""
-    workload = await make_workload(num_agents, NUM_USER_TURNS, SEED)
+async def measure(num_agents: int, num_blocks: int, kept: KeptRows, console: Console) -> dict[str, Any]:
+    """Run what is not kept yet of both settings of prefix caching and return rows and figures."""
     rows: list[Row] = []
     for is_cached in (True, False):
-        settings = server_settings(block_size=BLOCK_SIZE, is_prefix_caching=is_cached, kv_cache_gib=KV_CACHE_GIB)
-        async with AsyncExitStack() as stack:
-            servers: dict[ServerName, VllmServer] = {}
-            for name in SERVERS:
-                server = VllmServer(settings[name], log_folder=LOGS / f"ablation-{is_cached}")
-                servers[name] = await stack.enter_async_context(server)
-            alone = [
-                await run_once(
-                    BASELINE, workload, servers["stock"], num_agents=num_agents, salt=f"warm-{is_cached}-{i}"
-                )
-                for i in range(2)
-            ]
-            latency_s = TOOL_G * alone[-1]["generation_s"]
-            for block in range(num_blocks):
-                console.print(f"prefix caching {'on' if is_cached else 'off'}: block {block + 1} of {num_blocks}")
-                found = await run_block(
-                    ARMS,
-                    workload,
-                    servers,
-                    num_agents=num_agents,
-                    block=block,
-                    salt=f"ablation/{is_cached}",
-                    latency_s=latency_s,
-                )
-                rows += [{"is_prefix_caching": is_cached, "latency_s": latency_s, **row} for row in found]
-    return {"rows": rows, **figures(rows, len(workload.tasks))}
+        keys = [
+            {"is_prefix_caching": is_cached, "num_agents": num_agents, "block": block} for block in range(num_blocks)
+        ]
+        if any(kept.find(key) is None for key in keys):
+            await _measure_setting(keys, kept, console)
+        rows += [row for key in keys for row in kept.find(key) or ()]
+    return {"rows": rows, **figures(rows, num_agents)}
+
+
+async def _measure_setting(keys: Sequence[Mapping[str, Any]], kept: KeptRows, console: Console) -> None:
+    """Run the blocks of one setting that are not kept. Their tools take what those of the kept blocks took."""
+    is_cached, num_agents = keys[0]["is_prefix_caching"], keys[0]["num_agents"]
+    workload = await make_workload(num_agents, NUM_USER_TURNS, SEED)
+    settings = server_settings(block_size=BLOCK_SIZE, is_prefix_caching=is_cached, kv_cache_gib=KV_CACHE_GIB)
+    async with AsyncExitStack() as stack:
+        servers: dict[ServerName, VllmServer] = {}
+        for name in SERVERS:
+            server = VllmServer(settings[name], log_folder=LOGS / f"ablation-{is_cached}")
+            servers[name] = await stack.enter_async_context(server)
+        alone = [
+            await run_once(BASELINE, workload, servers["stock"], num_agents=num_agents, salt=f"warm-{is_cached}-{i}")
+            for i in range(2)
+        ]
+        known = next((rows[0]["latency_s"] for key in keys if (rows := kept.find(key))), None)
+        latency_s = TOOL_G * alone[-1]["generation_s"] if known is None else known
+        for key in keys:
+            if kept.find(key) is not None:
+                continue
+            console.print(f"prefix caching {'on' if is_cached else 'off'}: block {key['block'] + 1} of {len(keys)}")
+            found = await run_block(
+                ARMS,
+                workload,
+                servers,
+                num_agents=num_agents,
+                block=key["block"],
+                salt=f"ablation/{is_cached}",
+                latency_s=latency_s,
+            )
+            kept.add(key, [{"is_prefix_caching": is_cached, "latency_s": latency_s, **row} for row in found])
 
 
 def figures(rows: Sequence[Row], num_tasks: int) -> dict[str, Any]:
@@ -174,10 +187,11 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=3, help="repeats of every arm (default 3)")
     args = parser.parse_args()
     console = Console(stderr=True, width=130)
+    kept = KeptRows("ablation")
     try:
-        result = asyncio.run(measure(args.agents, args.blocks, console))
+        result = asyncio.run(measure(args.agents, args.blocks, kept, console))
     except KeyboardInterrupt:
-        console.print("Interrupted; nothing was kept.")
+        console.print(f"Interrupted; {len(kept)} finished blocks are kept, and the same command goes on from there.")
         sys.exit(130)
     except PrecallError as error:
         console.print(f"[red]{error}[/red]")
@@ -185,6 +199,7 @@ def main() -> None:
     rows = result.pop("rows")
     print_table(result, console)
     write_bench("ablation", result, SEED, rows=rows)
+    kept.drop()
 
 
 if __name__ == "__main__":

@@ -47,6 +47,16 @@ class BenchArm:
     is_overlapping: bool = False
 
 
+BASELINE = BenchArm(name="separate", server="stock", asks="chat")
+ARMS = (
+    BenchArm(name="separate_exact", server="stock", asks="exact"),
+    BenchArm(name="o3", server="o3", asks="opted_in"),
+    BenchArm(name="o3_o2", server="o3_o2", asks="opted_in"),
+    BenchArm(name="stock_sync", server="sync", asks="chat"),
+    BenchArm(name="idle_proposer", server="o3_o2", asks="chat"),
+)
+
+
 def server_settings(
     *, block_size: int, is_prefix_caching: bool, kv_cache_gib: int
 ) -> dict[ServerName, VllmServerSettings]:

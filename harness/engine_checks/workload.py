@@ -2,7 +2,8 @@
 
 Contexts (15,000 characters of tool schemas on average), user turns, calls and observations are BFCL's own: the accepted
 calls of `multi_turn_base` are run once on BFCL's tool classes, and what they return is kept. Reasoning and answers are
-modelled, as in the other experiments. Every tool counts as pure, so every call may be posted: an oracle.
+modelled, as in the other experiments, or the reasoning is left out, as a model trained for calls alone does. Every tool
+counts as pure, so every call may be posted: an oracle.
 """
 
 import asyncio
@@ -19,7 +20,6 @@ from precall.calls import CallKey, Observation, ToolCall, canonical_key
 from precall.tools import Effect, Tool, run_tool
 
 CATEGORY = "multi_turn_base"
-MODELLED = Modelled(reasoning_words_mean=60.0, reasoning_words_std=25.0, answer_words=25, hit_rate=1.0, num_samples=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,18 @@ class Workload:
         }
 
 
-async def make_workload(num_tasks: int, num_user_turns: int, seed: int) -> Workload:
-    """Return the first `num_user_turns` user turns of `num_tasks` tasks, drawn by `seed`."""
+async def make_workload(num_tasks: int, num_user_turns: int, seed: int, reasoning_words: float = 60.0) -> Workload:
+    """Return the first `num_user_turns` user turns of `num_tasks` tasks, drawn by `seed`; `reasoning_words` is the mean
+    number before each call and each answer."""
+    modelled = Modelled(
+        reasoning_words_mean=reasoning_words,
+        reasoning_words_std=reasoning_words * 5 / 12,
+        answer_words=25,
+        hit_rate=1.0,
+        num_samples=1,
+    )
     tasks = [_cut(task, num_user_turns) for task in load_bfcl([CATEGORY], num_tasks=num_tasks, seed=seed)]
-    built = build_trajectories(tasks, MODELLED, seed).trajectories
+    built = build_trajectories(tasks, modelled, seed).trajectories
     observed = [await _observed(task, trajectory) for task, trajectory in zip(tasks, built, strict=True)]
     return Workload(
         tasks=tuple(_with_pure_tools(task) for task in tasks),

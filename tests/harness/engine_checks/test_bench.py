@@ -5,8 +5,8 @@ import math
 import pytest
 
 from harness.engine_checks.ablation import rates_of, work_of
-from harness.engine_checks.bench import ARMS, decode_steps_per_call, figures, noise_floor, ratios
-from harness.engine_checks.bench_arms import server_settings
+from harness.engine_checks.bench_arms import ARMS, server_settings
+from harness.engine_checks.bench_figures import decode_steps_per_call, figures, noise_floor, ratios
 from harness.engine_checks.workload import KnownExecutor, make_workload
 from harness.metrics.statistics import t_quantile
 from precall.calls import canonical_key
