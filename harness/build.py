@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from agents.task import Task
-from harness.backends.engine_side import with_engine_side
+from harness.backends.engine_side import PROPOSER, REPLAY_PROPOSER, with_engine_side
 from harness.backends.external_server import ExternalServerSettings
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.latency import Latency, LatencyKind
@@ -135,7 +135,7 @@ def speculative_target_server(config: Config) -> ServerSettings:
         replace(settings, name="resident"),
         is_residency=backend.is_residency,
         num_speculative_tokens=backend.num_speculative_tokens if backend.is_drafting else None,
-        is_replay=config.model.is_replay,
+        proposer=REPLAY_PROPOSER if config.model.is_replay else PROPOSER,
     )
 
 

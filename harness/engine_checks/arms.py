@@ -1,9 +1,9 @@
 """The ways to run sequences that `lossless` compares with its baselines, and the servers they run on."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.backends.engine_side import with_engine_side
 from harness.backends.start_display import StartDisplay
 from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import VllmServerSettings
@@ -13,7 +13,6 @@ from harness.replay.context_recorder import FILE
 MODEL = "calling"
 _NUM_DRAFT_TOKENS = 64
 _PROPOSER = "harness.replay.recording_proposer.RecordingProposer"
-_EXTENSION = "precall.engine.proposer.ToolProposerExtension"
 _RECORDER = "harness.replay.context_recorder:ContextRecorder"
 
 
@@ -39,12 +38,6 @@ def contexts_file(arm: Arm, folder: Path) -> Path:
 
 def server_of(arm: Arm, model: Path, num_sequences: int, folder: Path, display: StartDisplay) -> VllmServer:
     """Return the server for an arm, with seats for `num_sequences` at once and one that admission keeps free."""
-    arguments = ["--additional-config.precall.max_wait_s", "60"]
-    if arm.has_proposer:
-        speculative = {"method": "custom_class", "model": _PROPOSER, "num_speculative_tokens": _NUM_DRAFT_TOKENS}
-        arguments += ["--speculative-config", json.dumps(speculative), "--worker-extension-cls", _EXTENSION]
-    if not arm.is_resident:
-        arguments += ["--additional-config.precall.residency", "false"]
     settings = VllmServerSettings(
         name=arm.name,
         model=str(model),
@@ -55,9 +48,14 @@ def server_of(arm: Arm, model: Path, num_sequences: int, folder: Path, display: 
         max_num_seqs=num_sequences + 1,
         kv_cache_gib=1,
         reasoning_parser="qwen3",
-        logits_processors=() if arm.has_proposer else (_RECORDER,),
-        entry_module="precall.engine.serve",
-        extra_args=tuple(arguments),
+        logits_processors=(_RECORDER,),
+        extra_args=("--additional-config.precall.max_wait_s", "60"),
         env=((FILE, str(contexts_file(arm, folder))),),
+    )
+    settings = with_engine_side(
+        settings,
+        is_residency=arm.is_resident,
+        num_speculative_tokens=_NUM_DRAFT_TOKENS if arm.has_proposer else None,
+        proposer=_PROPOSER,
     )
     return VllmServer(settings, log_folder=folder, display=display)

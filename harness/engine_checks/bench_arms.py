@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from agents.task import Task
 from harness import build
-from harness.backends.engine_side import with_engine_side
+from harness.backends.engine_side import REPLAY_PROPOSER, with_engine_side
 from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.engine_checks.exact_target import ReplayExactTarget
@@ -88,7 +88,7 @@ def server_settings(
             replace(stock, name=name),
             is_residency=is_residency,
             num_speculative_tokens=NUM_SPECULATIVE_TOKENS if is_drafting else None,
-            is_replay=True,
+            proposer=REPLAY_PROPOSER,
         )
 
     return {

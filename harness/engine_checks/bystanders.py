@@ -14,6 +14,7 @@ RATE_PER_S = 3.0
 NUM_PROMPT_TOKENS = 60
 NUM_OUTPUT_TOKENS = 16
 BLOCK_S = 10.0
+_NUM_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ async def send_steadily(
 
 
 def quantile_ratio(
-    ours: Sequence[Wait], stock: Sequence[Wait], name: str, *, probability: float = 0.99, num_resamples: int = 2000
+    ours: Sequence[Wait], stock: Sequence[Wait], name: str, *, probability: float = 0.99
 ) -> RatioOfQuantiles | None:
     """Return the ratio of the quantiles of a wait (`ttft_s` or `e2el_s`), None when an arm has none.
 
@@ -70,7 +71,7 @@ def quantile_ratio(
         return None
     draw = np.random.default_rng(0)
     ratios = [
-        _resampled(first, draw, probability) / _resampled(second, draw, probability) for _ in range(num_resamples)
+        _resampled(first, draw, probability) / _resampled(second, draw, probability) for _ in range(_NUM_RESAMPLES)
     ]
     low, high = np.quantile(ratios, [0.025, 0.975])
     mid = np.quantile(np.concatenate(first), probability) / np.quantile(np.concatenate(second), probability)

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from tokenizers import Tokenizer
 
 from harness import build
-from harness.backends.engine_side import with_engine_side
+from harness.backends.engine_side import REPLAY_PROPOSER, with_engine_side
 from harness.backends.vllm_settings import STOCK_MODULE, VllmServerSettings, environment
 from harness.engine_checks.plans import BOUNDS, Plan
 from harness.provenance import ROOT
@@ -58,7 +58,10 @@ def server_settings() -> tuple[VllmServerSettings, VllmServerSettings, VllmServe
     stock = replace(ours, name="stock", entry_module=STOCK_MODULE)
     ours = replace(ours, extra_args=(*ours.extra_args, *bounds))
     drafting = with_engine_side(
-        replace(ours, name="drafting"), is_residency=True, num_speculative_tokens=NUM_DRAFT_TOKENS, is_replay=True
+        replace(ours, name="drafting"),
+        is_residency=True,
+        num_speculative_tokens=NUM_DRAFT_TOKENS,
+        proposer=REPLAY_PROPOSER,
     )
     return ours, drafting, stock
 

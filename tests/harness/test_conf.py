@@ -264,7 +264,7 @@ def test_drafting_is_off_by_default_and_switches_on_the_proposer_alone() -> None
     assert json.loads(speculative) == {"method": "custom_class", "model": replayed, "num_speculative_tokens": 8}
     assert extension == ["--worker-extension-cls", "precall.engine.proposer.ToolProposerExtension"]
     assert spec.logits_processors == ()
-    live = with_engine_side(replace(spec, extra_args=()), is_residency=True, num_speculative_tokens=4, is_replay=False)
+    live = with_engine_side(replace(spec, extra_args=()), is_residency=True, num_speculative_tokens=4)
     assert json.loads(live.extra_args[3])["model"] == "precall.engine.proposer.ToolProposer"
 
 
