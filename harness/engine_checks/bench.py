@@ -12,7 +12,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -25,6 +25,7 @@ from harness.bench import write_bench
 from harness.engine_checks.bench_arms import (
     ARMS,
     BASELINE,
+    RESIDENT_ARMS,
     BenchArm,
     ServerName,
     bench_participants,
@@ -39,7 +40,6 @@ from harness.runner import ArmRun, run_arm
 from precall.errors import PrecallError
 from precall.events import Event, EventKind
 
-SERVERS: tuple[ServerName, ...] = ("stock", "sync", "o3", "o3_o2")
 AGENTS = (1, 8, 16, 32)
 NUM_USER_TURNS = 2
 KV_CACHE_GIB = 2
@@ -50,10 +50,12 @@ LOGS = ROOT / "results" / "runs" / "engine-bench"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Tokens of a KV block, and the mean number of words of reasoning before each call and answer."""
+    """Tokens of a KV block, the mean number of words of reasoning before each call and answer, and the arms that are
+    held against separate requests."""
 
     block_size: int
     reasoning_words: float
+    arms: tuple[BenchArm, ...]
 
     def __str__(self) -> str:
         reasoning = f"{self.reasoning_words:.0f} words of reasoning" if self.reasoning_words else "no reasoning"
@@ -61,9 +63,9 @@ class Setting:
 
 
 SETTINGS = {
-    "kv_block_32": Setting(block_size=32, reasoning_words=60.0),
-    "kv_block_128": Setting(block_size=128, reasoning_words=60.0),
-    "no_reasoning": Setting(block_size=32, reasoning_words=0.0),
+    "kv_block_32": Setting(block_size=32, reasoning_words=60.0, arms=ARMS),
+    "kv_block_128": Setting(block_size=128, reasoning_words=60.0, arms=RESIDENT_ARMS),
+    "no_reasoning": Setting(block_size=32, reasoning_words=0.0, arms=RESIDENT_ARMS),
 }
 
 
@@ -150,7 +152,8 @@ async def measure(args: argparse.Namespace, kept: KeptRows, console: Console) ->
                     await _measure_blocks(missing, setting, servers, kept, progress)
             rows = [row for key in keys for row in kept.find(key) or ()]
             result["rows"] += [{"setting": name, **row} for row in rows]
-            result[name] = {**asdict(setting), **figures(rows, args.agents)}
+            about = {"block_size": setting.block_size, "reasoning_words": setting.reasoning_words}
+            result[name] = {**about, **figures(rows, args.agents)}
             print_table(result[name], str(setting), console)
     return result
 
@@ -160,7 +163,8 @@ async def _started(setting: Setting) -> AsyncGenerator[Mapping[ServerName, VllmS
     settings = server_settings(block_size=setting.block_size, is_prefix_caching=True, kv_cache_gib=KV_CACHE_GIB)
     async with AsyncExitStack() as stack:
         servers: dict[ServerName, VllmServer] = {}
-        for name in SERVERS:
+        names: set[ServerName] = {arm.server for arm in (BASELINE, *setting.arms)}
+        for name in sorted(names):
             server = VllmServer(settings[name], log_folder=LOGS / str(setting.block_size))
             servers[name] = await stack.enter_async_context(server)
         yield servers
@@ -174,12 +178,14 @@ async def _measure_blocks(
     progress: Progress,
 ) -> None:
     warm_up = await make_workload(2, NUM_USER_TURNS, SEED, setting.reasoning_words)
-    await run_block(ARMS, warm_up, servers, num_agents=1, block=0, salt="warm")
+    await run_block(setting.arms, warm_up, servers, num_agents=1, block=0, salt="warm")
     for key in keys:
         num_agents, block = key["num_agents"], key["block"]
         progress.update(TaskID(0), description=f"{setting}, {num_agents} agents, block {block + 1}")
         workload = await make_workload(max(num_agents, 2), NUM_USER_TURNS, SEED, setting.reasoning_words)
-        kept.add(key, await run_block(ARMS, workload, servers, num_agents=num_agents, block=block, salt="bench"))
+        kept.add(
+            key, await run_block(setting.arms, workload, servers, num_agents=num_agents, block=block, salt="bench")
+        )
         progress.advance(TaskID(0))
         progress.console.print(f"{setting}, {num_agents} agents, block {block + 1}: measured")
 

@@ -48,10 +48,13 @@ class BenchArm:
 
 
 BASELINE = BenchArm(name="separate", server="stock", asks="chat")
-ARMS = (
-    BenchArm(name="separate_exact", server="stock", asks="exact"),
+RESIDENT_ARMS = (
     BenchArm(name="o3", server="o3", asks="opted_in"),
     BenchArm(name="o3_o2", server="o3_o2", asks="opted_in"),
+)
+ARMS = (
+    BenchArm(name="separate_exact", server="stock", asks="exact"),
+    *RESIDENT_ARMS,
     BenchArm(name="stock_sync", server="sync", asks="chat"),
     BenchArm(name="idle_proposer", server="o3_o2", asks="chat"),
 )

@@ -47,26 +47,31 @@ def triple(values: Sequence[float]) -> list[float | None]:
 
 
 def figures(rows: Sequence[Row], agents: Sequence[int]) -> dict[str, Any]:
-    """Return the figures of one block size, all of them ratios to separate requests on a stock server."""
+    """Return the figures of one setting, all of them ratios to separate requests; what was not measured is absent."""
     by_agents = {num: [row for row in rows if row["num_agents"] == num] for num in agents}
+    measured = {row["arm"] for row in rows}
 
-    def of(metric: str, names: Sequence[str]) -> dict[str, dict[str, list[float | None]]]:
+    def of(metric: str, *names: str) -> dict[str, dict[str, list[float | None]]]:
         return {
-            str(num): {name: triple(ratios(found, name, metric)) for name in names} for num, found in by_agents.items()
+            str(num): {name: triple(ratios(found, name, metric)) for name in names if name in measured}
+            for num, found in by_agents.items()
         }
 
     arms = ("o3", "o3_o2", "separate_exact")
-    (idle,) = {"idle_proposer"}
-    return {
-        "tokens_per_s_ratio": of("throughput_tok_per_s", (*arms, "stock_sync")),
+    result = {
+        "tokens_per_s_ratio": of("throughput_tok_per_s", *arms, "stock_sync"),
         "noise_floor": noise_floor(rows),
         "noise_floor_by_agents": {str(num): noise_floor(found) for num, found in by_agents.items()},
-        "scheduled_tokens_ratio": of("scheduled_tokens", arms),
-        "decode_steps_ratio": of("decode_steps", arms),
-        "cpu_s_ratio": of("cpu_s", arms),
+        "scheduled_tokens_ratio": of("scheduled_tokens", *arms),
+        "decode_steps_ratio": of("decode_steps", *arms),
+        "cpu_s_ratio": of("cpu_s", *arms),
         "decode_steps_per_hit_call": decode_steps_per_call(by_agents.get(1, [])),
-        "idle_proposer_ratio": {num: of_arm[idle] for num, of_arm in of("throughput_tok_per_s", (idle,)).items()},
     }
+    idle = "idle_proposer"
+    if idle in measured:
+        found = of("throughput_tok_per_s", idle)
+        result["idle_proposer_ratio"] = {num: by_arm[idle] for num, by_arm in found.items()}
+    return result
 
 
 def decode_steps_per_call(rows: Sequence[Row]) -> dict[str, float] | None:
@@ -91,7 +96,8 @@ def print_table(found: dict[str, Any], setting: str, console: Console) -> None:
         table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=True)
     for num, arms in found["tokens_per_s_ratio"].items():
         floor = found["noise_floor_by_agents"][num]
-        for arm, ratio in {**arms, "idle_proposer": found["idle_proposer_ratio"][num]}.items():
+        idle = found.get("idle_proposer_ratio", {}).get(num)
+        for arm, ratio in {**arms, **({"idle_proposer": idle} if idle else {})}.items():
             others = [
                 found[metric][num].get(arm)
                 for metric in ("scheduled_tokens_ratio", "decode_steps_ratio", "cpu_s_ratio")

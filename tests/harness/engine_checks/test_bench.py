@@ -48,6 +48,13 @@ def test_every_figure_stands_by_agents_and_arm():
     assert found["noise_floor"] == 0.0
 
 
+def test_an_arm_that_was_not_measured_has_no_figure():
+    rows = [row for row in block_of(0, 100.0, 100.0) if row["arm"] in ("separate", "o3", "o3_o2")]
+    found = figures(rows, (1,))
+    assert list(found["tokens_per_s_ratio"]["1"]) == ["o3", "o3_o2"]
+    assert "idle_proposer_ratio" not in found
+
+
 def test_the_rates_are_the_line_through_both_settings_of_prefix_caching():
     def baseline(is_cached, context_tokens, ttft_s, tpot_s):
         changes = {"is_prefix_caching": is_cached, "context_tokens": context_tokens, "num_turns": 10}
