@@ -7,7 +7,7 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,17 +16,15 @@ from harness.backends.engine_side import PROPOSER, REPLAY_PROPOSER, with_engine_
 from harness.backends.external_server import ExternalServerSettings
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.latency import Latency, LatencyKind
+from harness.model_paths import model_path
 from harness.replay.builder import Modelled, build_trajectories
 from harness.replay.rendering import HarmonyRenderer, HermesRenderer, Renderer
-from harness.replay.tiny_gpt_oss import TinyGptOss, make_tiny_gpt_oss
-from harness.replay.tiny_model import TinyArchitecture, make_tiny_model
 from harness.replay.trajectories import RecordedTrajectory, TrajectorySet, read_trajectories
-from harness.schema import BackendKind, Config, DraftPlace, ModelConfig, Platform, TinyConfig
+from harness.schema import BackendKind, Config, DraftPlace, ModelConfig, Platform
 from harness.workloads.bfcl import load_bfcl
 from precall.chat import Sampling
 from precall.errors import ConfigError
 
-CACHE = Path(__file__).resolve().parent.parent / ".cache"
 REPLAY_PLUGIN = "harness.replay.plugin:ReplayLogitsProcessor"
 
 ServerSettings = VllmServerSettings | ExternalServerSettings
@@ -66,49 +64,6 @@ def split_cores() -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (), ()
     half = len(cores) // 2
     return tuple(cores[:half]), tuple(cores[half:])
-
-
-@functools.cache
-def _tiny_folder(architecture: TinyArchitecture | TinyGptOss) -> Path:
-    if isinstance(architecture, TinyGptOss):
-        return make_tiny_gpt_oss(architecture, CACHE)
-    return make_tiny_model(architecture, CACHE)
-
-
-def model_path(model: ModelConfig) -> str:
-    """Return the folder or the hub name of a model, making a random one. Raises ConfigError for an unknown model."""
-    if model.tiny is not None:
-        return str(_tiny_folder(_architecture_of(model.tiny)))
-    if not model.path:
-        raise ConfigError(f"model {model.name} has neither a path nor a tiny architecture; it needs one of them.")
-    if not Path(model.path).is_dir():
-        _check_on_hub(model)
-    elif not (Path(model.path) / "config.json").is_file():
-        raise ConfigError(
-            f"The folder {model.path} of model {model.name} holds no config.json; it is not a model folder."
-        )
-    return model.path
-
-
-def _architecture_of(tiny: TinyConfig) -> TinyArchitecture | TinyGptOss:
-    size = asdict(tiny)
-    if tiny.num_experts is not None:
-        return TinyGptOss(**size)
-    del size["num_experts"]
-    return TinyArchitecture(**size)
-
-
-def _check_on_hub(model: ModelConfig) -> None:
-    from transformers import AutoConfig
-
-    try:
-        AutoConfig.from_pretrained(model.path)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"model {model.name} is {model.path!r}, which is no folder here, and the hub does not give it: {reason} "
-            "Check the name, download it first, or choose a model that needs no network, such as model=replay_tiny."
-        ) from error
 
 
 def target_server(config: Config) -> ServerSettings:

@@ -4,14 +4,14 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from harness import build
+from harness.model_paths import model_path
 from tests.harness.configs import config_of
 
 
 @functools.cache
 def gpt_oss_folder() -> Path:
     """Return the folder of the model, made if it is not there."""
-    return Path(build.model_path(config_of("model=replay_tiny_gpt_oss").model))
+    return Path(model_path(config_of("model=replay_tiny_gpt_oss").model))
 
 
 @functools.cache

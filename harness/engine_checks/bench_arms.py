@@ -16,6 +16,7 @@ from harness.backends.vllm_settings import VllmServerSettings
 from harness.engine_checks.exact_target import ReplayExactTarget
 from harness.engine_checks.hermes import HermesTokens
 from harness.engine_checks.workload import KnownExecutor, Workload
+from harness.model_paths import CACHE
 from harness.participants import cache_salt_of
 from harness.provenance import ROOT
 from harness.replay.models import ReplayTarget, TimedDraft
@@ -69,7 +70,7 @@ def server_settings(
     cores, api_cores = build.split_cores() if platform == "cpu" else ((), ())
     stock = VllmServerSettings(
         name="stock",
-        model=str(make_tiny_model(TinyArchitecture(**node.tiny), build.CACHE)),
+        model=str(make_tiny_model(TinyArchitecture(**node.tiny), CACHE)),
         served_model_name=MODEL_NAME,
         platform=platform,
         dtype=node.dtype,

@@ -20,7 +20,6 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from harness import build
 from harness.backends.metrics_endpoint import scrape
 from harness.backends.start_display import StartDisplay
 from harness.backends.vllm_server import VllmServer
@@ -32,6 +31,7 @@ from harness.engine_checks.comparison import Tokens, Trace, context_divergence, 
 from harness.engine_checks.hermes import HermesTokens, call_of
 from harness.engine_checks.report import Outcome, figures_of, template_report
 from harness.engine_checks.requests import NUM_TURNS, Requests
+from harness.model_paths import CACHE
 from precall.calls import ToolCall
 from precall.errors import ConfigError, PrecallError
 
@@ -120,7 +120,7 @@ class Check:
 
 async def run(console: Console) -> dict[str, Any]:
     """Run the baselines and all arms, and return the figures."""
-    model = make_calling_model(build.CACHE, console)
+    model = make_calling_model(CACHE, console)
     display = StartDisplay(console)
     with tempfile.TemporaryDirectory(prefix="precall-lossless-") as name:
         check = Check(tokens=HermesTokens(model), folder=Path(name), console=console)

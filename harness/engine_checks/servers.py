@@ -17,6 +17,7 @@ from harness import build
 from harness.backends.engine_side import REPLAY_PROPOSER, with_engine_side
 from harness.backends.vllm_settings import STOCK_MODULE, VllmServerSettings, environment
 from harness.engine_checks.plans import BOUNDS, Plan
+from harness.model_paths import CACHE
 from harness.provenance import ROOT
 from harness.replay.tiny_model import TinyArchitecture, make_tiny_model
 from precall.errors import BackendError
@@ -41,7 +42,7 @@ def server_settings() -> tuple[VllmServerSettings, VllmServerSettings, VllmServe
     cores, api_cores = build.split_cores() if platform == "cpu" else ((), ())
     ours = VllmServerSettings(
         name="ours",
-        model=str(make_tiny_model(TinyArchitecture(**node.tiny), build.CACHE)),
+        model=str(make_tiny_model(TinyArchitecture(**node.tiny), CACHE)),
         served_model_name="m",
         platform=platform,
         load_format="dummy",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import build
+from harness.model_paths import model_path
 from tests.harness.command_line import run_here
 from tests.harness.configs import config_of
 from tests.harness.experiments import Run, flow
@@ -15,7 +15,7 @@ from tests.harness.fake_vllm import FakeVllm
 @pytest.fixture(scope="session")
 def tiny_folder() -> Path:
     """The folder of the target replay_tiny, made if it is not there."""
-    return Path(build.model_path(config_of().model))
+    return Path(model_path(config_of().model))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra.errors import HydraException
 
-from harness import build
+from harness import build, model_paths
 from harness.backends.engine_side import with_engine_side
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.calibration import draft_calibration
@@ -41,7 +41,7 @@ TOO_LARGE = {("multi_turn", "paper")}  # BFCL has 200 multi-turn tasks, the pape
 def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the environment look like one with vLLM for GPUs and with every model of the hub."""
     monkeypatch.setattr(build, "_is_installed", lambda name: False)
-    monkeypatch.setattr(build, "_check_on_hub", lambda model: None)
+    monkeypatch.setattr(model_paths, "_check_on_hub", lambda model: None)
 
 
 def is_for_gpus(name: str) -> bool:
@@ -202,7 +202,7 @@ def test_a_model_that_the_hub_does_not_have_is_refused_by_its_name(monkeypatch: 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     config = config_of("model.tiny=null", f"model.path={tmp_path}")
-    with pytest.raises(ConfigError, match=r"holds no config\.json"):
+    with pytest.raises(ConfigError, match=r"has no config\.json"):
         build.target_server(config)
 
 

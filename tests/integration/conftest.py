@@ -8,6 +8,7 @@ import pytest
 
 from harness import build
 from harness.backends.vllm_server import VllmServer
+from harness.model_paths import model_path
 from harness.replay.rendering import HermesRenderer
 from harness.schema import Config
 from precall.chat import ChatClient
@@ -43,7 +44,7 @@ async def client(config: Config, target: VllmServer) -> AsyncIterator[ChatClient
 
 @pytest.fixture(scope="session")
 def model_folder(config: Config) -> Path:
-    return Path(build.model_path(config.model))
+    return Path(model_path(config.model))
 
 
 @pytest.fixture(scope="session")

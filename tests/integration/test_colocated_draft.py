@@ -9,6 +9,7 @@ from agents.task import Task
 from harness import build
 from harness.backends.vllm_server import VllmServer
 from harness.metrics.comparison import check_identical
+from harness.model_paths import model_path
 from harness.replay.models import ReplayDraft
 from harness.replay.rendering import HermesRenderer
 from harness.replay.trajectories import RecordedTrajectory
@@ -54,7 +55,7 @@ def plain(calls: tuple[ToolCall, ...]) -> list[dict[str, str]]:
 
 async def test_a_draft_alone_gives_each_recorded_sample_of_each_turn(colocated, draft, tasks, recorded):
     client = ChatClient(base_url=draft.base_url, model=colocated.draft.model.name)
-    renderer = HermesRenderer(Path(build.model_path(colocated.draft.model)))
+    renderer = HermesRenderer(Path(model_path(colocated.draft.model)))
     num_calls = []
     for task in tasks:
         replay = ReplayDraft(client, recorded[task.task_id], renderer, new_salt())

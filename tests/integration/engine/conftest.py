@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from harness import build
 from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import VllmServerSettings
+from harness.model_paths import model_path
 from harness.replay.context_recorder import FILE
 from tests.harness.configs import config_of
 from tests.integration.engine.reacting_model import make_reacting_model
@@ -45,6 +45,6 @@ def settings_of(model: Path, context_file: Path, **changes: Any) -> VllmServerSe
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory, context_file: Path) -> AsyncIterator[VllmServer]:
     folder = tmp_path_factory.mktemp("model")
-    model = make_reacting_model(Path(build.model_path(config_of().model)), folder / "reacting")
+    model = make_reacting_model(Path(model_path(config_of().model)), folder / "reacting")
     async with VllmServer(settings_of(model, context_file), log_folder=folder) as server:
         yield server

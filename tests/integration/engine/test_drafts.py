@@ -12,9 +12,9 @@ import pytest_asyncio
 import torch
 from tokenizers import Tokenizer
 
-from harness import build
 from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import VllmServerSettings
+from harness.model_paths import model_path
 from harness.replay.context_recorder import FILE
 from tests.harness.configs import config_of
 from tests.integration.engine.reacting_model import make_reacting_model
@@ -33,7 +33,7 @@ CALL = '<tool_call>\n{"name": "f", "arguments": {"x": 12, "text": "alpha beta ga
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def drafting_server(tmp_path_factory: pytest.TempPathFactory, context_file: Path) -> AsyncIterator[VllmServer]:
     folder = tmp_path_factory.mktemp("drafting")
-    model = make_reacting_model(Path(build.model_path(config_of().model)), folder / "reacting")
+    model = make_reacting_model(Path(model_path(config_of().model)), folder / "reacting")
     proposer = "tests.integration.engine.recording_proposer.RecordingProposer"
     speculative = {"method": "custom_class", "model": proposer, "num_speculative_tokens": 64}
     settings = VllmServerSettings(

@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from tokenizers import Tokenizer
 
-from harness import build
 from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import VllmServerSettings
+from harness.model_paths import model_path
 from tests.harness.configs import config_of
 from tests.integration.engine.sequences import TOOLS, metric
 
@@ -26,7 +26,7 @@ async def small_server(tmp_path_factory):
     """A server whose KV cache holds 12 blocks of 128 tokens, where a longest request takes 4."""
     settings = VllmServerSettings(
         name="small",
-        model=build.model_path(config_of().model),
+        model=model_path(config_of().model),
         served_model_name="m",
         platform="cpu",
         load_format="dummy",

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import build
+from harness.model_paths import model_path
 from tests.harness.configs import config_of
 
 
 @pytest.fixture(scope="session")
 def tiny_folder() -> Path:
     """The folder of the target replay_tiny, made if it is not there."""
-    return Path(build.model_path(config_of().model))
+    return Path(model_path(config_of().model))
 
 
 @pytest.fixture(autouse=True)

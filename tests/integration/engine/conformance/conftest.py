@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import build
 from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import STOCK_MODULE, VllmServerSettings
+from harness.model_paths import model_path
 from tests.harness.configs import config_of
 from tests.integration.engine.conformance.place import KEY, Place
 from tests.integration.engine.reacting_model import make_reacting_model
@@ -46,7 +46,7 @@ class Servers:
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     folder = tmp_path_factory.mktemp("conformance")
-    model = make_reacting_model(Path(build.model_path(config_of().model)), folder / "model")
+    model = make_reacting_model(Path(model_path(config_of().model)), folder / "model")
     several_users = VllmServerSettings(
         name="several_users",
         model=str(model),
