@@ -29,7 +29,7 @@ _ENDINGS = {
     "country": ("land", "mark", "istan", "onia", "esia", "avia"),
     "person": ("a", "o", "us", "ina", "ette", "by"),
     "project": ("ex", "eon", "ara", "ium", "yx"),
-    "path": ("plan.txt", "list.txt", "memo.txt", "log.txt", "draft.txt"),
+    "path": ("plan", "list", "memo", "log", "draft"),
     "title": ("fest", "meet", "party", "race", "show"),
     "word": ("ling", "ock", "ew", "osh", "ake"),
 }
