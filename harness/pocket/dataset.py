@@ -26,7 +26,7 @@ _REMEDY = "Write it anew with `python -m harness.pocket.dataset FOLDER`."
 
 
 def write_tasks(tasks: Sequence[PocketTask], split: Split, folder: Path) -> None:
-    """Write tasks as the data set `folder`. Raises ConfigError where there is something already, or there is no task."""
+    """Write tasks as the data set `folder`. Raises ConfigError where something is there, or no task is given."""
     import datasets
 
     if not tasks:
@@ -45,7 +45,7 @@ def read_tasks(folder: Path) -> list[PocketTask]:
     try:
         with _no_progress_bars():
             data: Any = datasets.load_from_disk(str(folder))
-    except Exception as error:  # what a damaged folder makes datasets and pyarrow raise is not one family
+    except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's own are among them
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConfigError(f"The folder {folder} must be a data set on disk, and is not: {reason} {_REMEDY}") from error
     columns = getattr(data, "column_names", None)
@@ -71,15 +71,13 @@ def _read_row(folder: Path, index: int, row: Mapping[str, Any]) -> PocketTask:
     try:
         task = _to_task(row)
         is_of_this_world = tools_of(task) == json.loads(row["tools"])
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
-        raise ConfigError(
-            f"Row {index} of the data set {folder} must be a task, and is not: {problem}. {_REMEDY}"
-        ) from error
+        raise ConfigError(f"Row {index} of {folder} must be a task, and is not: {problem}. {_REMEDY}") from error
     if not is_of_this_world:
         raise ConfigError(
-            f"Row {index} of the data set {folder} offers tools that differ from those of harness/pocket/tools.py; they "
-            f"must be the same. {_REMEDY}"
+            f"Row {index} of {folder} offers tools that are not those of harness/pocket/tools.py; they must be. "
+            f"{_REMEDY}"
         )
     return task
 
