@@ -51,7 +51,7 @@ def read_tasks(folder: Path) -> list[PocketTask]:
     columns = getattr(data, "column_names", None)
     if not isinstance(data, datasets.Dataset) or set(COLUMNS) - set(data.column_names):
         raise ConfigError(f"The data set {folder} has the columns {columns}; it must have {list(COLUMNS)}. {_REMEDY}")
-    return [_read_row(folder, index, row) for index, row in enumerate(data)]
+    return [_read_row(folder, index, row) for index, row in enumerate(data.to_list())]
 
 
 def _to_row(task: PocketTask, split: Split) -> dict[str, str]:

@@ -19,7 +19,7 @@ _OPERATIONS: dict[str, Callable[[int, int], int]] = {
 OPERATIONS = tuple(_OPERATIONS)
 _SKIES = ("sunny", "cloudy", "rainy", "windy", "foggy", "snowy")
 _VOWELS = str.maketrans("aeiou", "eioua")
-_WORD_ENDINGS = dict(zip(LANGUAGES, ("iel", "dur", "ug"), strict=True))
+_WORD_ENDINGS: dict[str, str] = dict(zip(LANGUAGES, ("iel", "dur", "ug"), strict=True))
 
 Entries = tuple[tuple[str, str], ...]
 

@@ -70,7 +70,7 @@ def draw_several(draw: random.Random, split: Split) -> Scene:
     (parameter,) = PARAMETERS[name]
     values = draw.sample(pool(parameter, split), 2)
     calls: tuple[Arguments, ...] = tuple({parameter: value} for value in values)
-    request = say(draw, phrasing.REQUESTS[name], split, {parameter: " and ".join(map(str, values))})
+    request = say(draw, phrasing.REQUESTS[name], split, {parameter: " and ".join(values)})
     return Scene(request=request, state=draw_state(draw, split), steps=(Step(name=name, arguments=lambda _: calls),))
 
 
@@ -134,7 +134,7 @@ def _add_and_convert(draw: random.Random, split: Split) -> Scene:
     unit, into = draw.choice(tuple(UNIT_FACTORS))
     while True:  # the sum is an argument, too
         a, b = draw.choice(pool("a", split)), draw.choice(pool("b", split))
-        if split_of(int(a) + int(b)) == split:
+        if split_of(a + b) == split:
             break
     add = one_call("calculate", {"a": a, "op": "add", "b": b})
     convert = Step(name="convert", arguments=lambda total: ({"amount": int(total), "unit": unit, "into": into},))
@@ -171,7 +171,7 @@ def _draw_value(draw: random.Random, split: Split, parameter: str) -> Any:
 def draw_state(draw: random.Random, split: Split) -> TaskState:
     # A path is known by its first letter, so that comparing paths is no matter of single pieces.
     paths = {path[0]: path for path in draw.sample(pool("path", split), 60)}
-    chosen = draw.sample(sorted(map(str, paths.values())), 5)
+    chosen = draw.sample(sorted(paths.values()), 5)
     days = draw.sample(DAYS, 2)
     entries = _draw_entries(draw, split, 7)
     return TaskState(

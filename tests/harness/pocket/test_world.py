@@ -21,7 +21,7 @@ from harness.pocket.compounds import NOUNS, TALKS
 from harness.pocket.functions import OPERATIONS, TaskState
 from harness.pocket.phrasing import REQUESTS, Phrases
 from harness.pocket.tools import PARAMETERS, TOOL_NAMES, TWINS, make_tools
-from harness.pocket.values import _ENDINGS, DAYS, LANGUAGES, UNIT_FACTORS, Split, pool
+from harness.pocket.values import DAYS, ENDINGS, LANGUAGES, UNIT_FACTORS, Split, pool
 from harness.pocket.world import KIND_SHARES, PocketTask, draw_task, draw_tasks, make_task, messages_of
 from precall.calls import parse_arguments
 from precall.errors import ConfigError
@@ -147,7 +147,7 @@ def test_train_and_held_out_share_no_value():
 def is_made_up(word: str) -> bool:
     """Whether the word is a value of this world: a capital letter, a middle and an ending, or a number of three digits
     or more (the hours in a note have two)."""
-    endings = "|".join(ending for endings in _ENDINGS.values() for ending in endings)
+    endings = "|".join(ending for endings in ENDINGS.values() for ending in endings)
     return bool(re.fullmatch(rf"[A-Z][aeio][lnr]({endings})|\d{{3,}}", word))
 
 
@@ -284,7 +284,7 @@ def test_the_reasoning_ends_with_the_calls_and_its_length_follows_the_opening():
 
 
 def test_open_values_begin_with_a_capital_letter_or_a_digit_and_a_quarter_is_held_out():
-    for kind in (*_ENDINGS, "amount", "a"):
+    for kind in (*ENDINGS, "amount", "a"):
         train, held_out = pool(kind, "train"), pool(kind, "held_out")
         assert not set(train) & set(held_out)
         assert 0.2 < len(held_out) / (len(train) + len(held_out)) < 0.3
