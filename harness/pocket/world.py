@@ -56,7 +56,7 @@ def draw_task(draw: random.Random, split: Split, *, max_tools: int = 3, task_id:
     """
     if not 1 <= max_tools <= len(TOOL_NAMES):
         raise ConfigError(f"max_tools is {max_tools}; it must be between 1 and {len(TOOL_NAMES)}, the number of tools.")
-    kinds = [kind for kind in KIND_SHARES if _NUM_TOOLS_NEEDED[kind] <= max_tools]
+    kinds: list[Kind] = [kind for kind in KIND_SHARES if _NUM_TOOLS_NEEDED[kind] <= max_tools]
     kind = draw.choices(kinds, [KIND_SHARES[kind] for kind in kinds])[0]
     match kind:
         case "single":
