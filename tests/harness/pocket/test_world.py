@@ -199,6 +199,27 @@ def _cued(index: int, split: Split, is_near: bool) -> PocketTask:
     return make_task(draw, "cued", cues.draw_cued(draw, split, is_near), max_tools=2, task_id="x")
 
 
+def test_a_cue_says_which_twin_is_right_and_the_reasoning_compares():
+    for task in both():
+        if task.kind == "cued":
+            expected, verdict = read_cue(request_of(task))
+            assert names_of(task) == [expected]
+            assert f": {verdict}" in task.turns[0].reasoning
+
+
+def read_cue(request: str) -> tuple[str, str]:
+    """Return the tool that the cue asks for, and how the reasoning puts it, by reading the request alone."""
+    days = re.findall("|".join(DAYS), request)
+    numbers = [int(number) for number in re.findall(r"\d+", request)]
+    if days:
+        return ("weather_now", "the same day") if days[0] == days[1] else ("weather_forecast", "another day")
+    if numbers:
+        limit, distance = numbers
+        return ("train_time", "within") if distance <= limit else ("flight_time", "beyond")
+    first, second, path = [word for word in re.findall(r"\w+", request) if is_made_up(word)]
+    return ("read_archive", "there") if path in (first, second) else ("read_file", "not there")
+
+
 def test_the_right_twin_cannot_be_told_from_the_order_of_the_tools_or_from_their_frequency():
     cued = [task for task in both() if task.kind == "cued"]
     is_first = [names_of(task)[0] == offered_twins(task)[0] for task in cued]
