@@ -13,6 +13,10 @@ from precall.tools import Tool
 
 Messages = Sequence[Mapping[str, Any]]
 
+KEEP_ALIVE_S = 2.0
+"""How long an idle connection is used again. Servers of vLLM close one after 5 s, httpx's own limit as well: a request
+sent at that moment fails, and is not repeated."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -41,11 +45,23 @@ class ChatClient:
 
     def __init__(self, *, base_url: str, model: str, api_key: str = "EMPTY", request_timeout_s: float = 600.0) -> None:
         # Here, not above: it takes most of a second, which importing precall should not.
-        from openai import AsyncOpenAI
+        import httpx
+        from openai import DEFAULT_CONNECTION_LIMITS, AsyncOpenAI, DefaultAsyncHttpxClient
 
+        limits = httpx.Limits(
+            max_connections=DEFAULT_CONNECTION_LIMITS.max_connections,
+            max_keepalive_connections=DEFAULT_CONNECTION_LIMITS.max_keepalive_connections,
+            keepalive_expiry=KEEP_ALIVE_S,
+        )
         self.model = model
         self.base_url = base_url
-        self._openai = AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=request_timeout_s, max_retries=0)
+        self._openai = AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key,
+            timeout=request_timeout_s,
+            max_retries=0,
+            http_client=DefaultAsyncHttpxClient(limits=limits),
+        )
         # Here, not in the first request: it imports the API's types and holds up the loop for a quarter of a second.
         self._completions = self._openai.chat.completions
 

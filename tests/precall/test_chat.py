@@ -4,9 +4,10 @@ import asyncio
 import json
 
 import pytest
+import uvicorn
 
 from precall.calls import ToolCall
-from precall.chat import ChatClient, ChatTarget, Sampling
+from precall.chat import KEEP_ALIVE_S, ChatClient, ChatTarget, Sampling
 from precall.errors import BackendError, ConfigError
 from precall.testing.fake_server import Answer, FakeChatServer, answer_of, call_deltas, chunk, usage_chunk
 from precall.tools import Tool
@@ -113,6 +114,13 @@ async def test_an_endpoint_that_is_not_there_is_a_backend_error_and_is_asked_onc
     client = ChatClient(base_url=base_url, model="m")
     with pytest.raises(BackendError, match=r"The request to m at .* failed: Connection error"):
         await client.generate(MESSAGES, (), Sampling())
+    await client.aclose()
+
+
+async def test_an_idle_connection_is_given_up_well_before_a_server_closes_it():
+    client = ChatClient(base_url="http://127.0.0.1:9/v1", model="m")
+    pool = client._openai._client._transport._pool  # neither openai nor httpx shows it otherwise
+    assert pool._keepalive_expiry == KEEP_ALIVE_S <= uvicorn.Config(app=None).timeout_keep_alive / 2
     await client.aclose()
 
 
