@@ -157,7 +157,9 @@ async def _unspliced(run: Any) -> tuple[Trace, int]:
 
 
 def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=_REQUEST_TIMEOUT_S, limits=httpx.Limits(max_connections=None))
+    # No connection is kept: the server closes idle ones, at any moment.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    return httpx.AsyncClient(timeout=_REQUEST_TIMEOUT_S, limits=limits)
 
 
 def main() -> None:

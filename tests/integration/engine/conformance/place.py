@@ -113,7 +113,9 @@ class Place:
     @asynccontextmanager
     async def at(cls, server: VllmServer, key: str | None) -> AsyncIterator["Place"]:
         tokenizer = Tokenizer.from_file(str(Path(server.settings.model) / "tokenizer.json"))
-        async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None)) as client:
+        async with httpx.AsyncClient(
+            timeout=60, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        ) as client:
             yield cls(root=server.base_url.removesuffix("/v1"), client=client, tokenizer=tokenizer, key=key)
 
     def encode(self, text: str) -> list[int]:
