@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -20,8 +20,9 @@ from harness.model_paths import model_path
 from harness.replay.builder import Modelled, build_trajectories
 from harness.replay.rendering import HarmonyRenderer, HermesRenderer, Renderer
 from harness.replay.trajectories import RecordedTrajectory, TrajectorySet, read_trajectories
-from harness.schema import BackendKind, Config, DraftPlace, ModelConfig, Platform
+from harness.schema import BackendKind, Config, DraftPlace, ModelConfig, Platform, TaskSource, WorkloadConfig
 from harness.workloads.bfcl import load_bfcl
+from harness.workloads.pocket import load_pocket, load_pocket_by_id
 from precall.chat import Sampling
 from precall.errors import ConfigError
 
@@ -161,22 +162,33 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
     """Return the tasks of one block, `tasks_per_agent` for each agent. `selection` names the block: each has a choice
     of its own, the same in all settings."""
     num_tasks = config.agent.num_agents * config.agent.tasks_per_agent
-    if config.workload.trajectories is None:
-        return load_bfcl(config.workload.categories, num_tasks=num_tasks, seed=_seed(config.seed, selection))
-    recorded = _read_file(config.workload.trajectories)
+    workload = config.workload
+    if workload.trajectories is None:
+        seed = _seed(config.seed, selection)
+        if workload.source is TaskSource.pocket:
+            return load_pocket(num_tasks=num_tasks, seed=seed)
+        return load_bfcl(workload.categories, num_tasks=num_tasks, seed=seed)
+    recorded = _read_file(workload.trajectories)
     wanted = {trajectory.task_id for trajectory in recorded.trajectories}
-    found = [task for task in _all_tasks(tuple(config.workload.categories)) if task.task_id in wanted]
+    found = _tasks_among(workload, wanted)
     if len(found) < num_tasks:
         raise ConfigError(
-            f"{config.workload.trajectories} has trajectories for {len(found)} tasks of {config.workload.categories}; "
+            f"{workload.trajectories} has trajectories for {len(found)} tasks of workload {workload.name}; "
             f"agent.num_agents x agent.tasks_per_agent asks for {num_tasks}. Lower them, or record more."
         )
     start = _seed(config.seed, selection) % len(found)
     return (found[start:] + found[:start])[:num_tasks]
 
 
+def _tasks_among(workload: WorkloadConfig, task_ids: Collection[str]) -> list[Task]:
+    """Return the tasks of a workload that have one of these ids, in an order of their own."""
+    if workload.source is TaskSource.pocket:
+        return load_pocket_by_id(sorted(task_ids))
+    return [task for task in _all_bfcl_tasks(tuple(workload.categories)) if task.task_id in task_ids]
+
+
 @functools.cache
-def _all_tasks(categories: tuple[str, ...]) -> list[Task]:
+def _all_bfcl_tasks(categories: tuple[str, ...]) -> list[Task]:
     return load_bfcl(categories, num_tasks=None, seed=0)
 
 

@@ -22,12 +22,13 @@ from harness.metrics.comparison import (
     predict_time_saved_pct,
     time_saved_pct,
 )
+from harness.metrics.live import divergence, prediction
 from harness.participants import participants
 from harness.records import RunFolder
 from harness.replay.recorder import record
 from harness.replay.trajectories import RecordedTrajectory, write_trajectories
 from harness.runner import ArmRun, run_arm
-from harness.schema import Config, Speculation
+from harness.schema import BackendKind, Config, Speculation
 from harness.sweep import Cell
 from precall.calls import CallKey, ToolCall, canonical_key
 from precall.cost_model import TurnTimes
@@ -127,6 +128,8 @@ def _compare(
     metrics: dict[str, Any] = {
         "time_saved_pct": time_saved_pct(base_s, spec_s),
         "noise_pct": time_saved_pct(times["base-1"], times["base-2"]),
+        "num_diverged": None,
+        "num_diverged_base": None,
         "num_identical": None,
         "num_prompts": None,
         "num_equal_prompts": None,
@@ -134,10 +137,12 @@ def _compare(
         "predicted_loaded_time_saved_pct": None,
         "trajectory_alpha": None,
     }
-    if not config.model.is_replay:
-        return metrics
-    is_engine = config.speculation.mode is Speculation.engine
     events = {name: run.events for name, run in runs.items()}
+    if not config.model.is_replay:
+        has_token_ids = config.backend.kind is not BackendKind.external
+        diverged = asdict(divergence(events)) if has_token_ids else {}
+        return metrics | diverged | asdict(prediction(events, agents))
+    is_engine = config.speculation.mode is Speculation.engine
     metrics |= asdict(check_identical(events, may_prompts_of_spec_differ=is_engine))
     for run in runs.values():
         check_drafts_answered(run.events)

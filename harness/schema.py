@@ -109,13 +109,20 @@ class BackendConfig:
         return self.is_residency or self.is_drafting
 
 
+class TaskSource(Enum):
+    bfcl = "bfcl"
+    pocket = "pocket"  # the project's own world of tools, harness/pocket/
+
+
 @dataclass(kw_only=True)
 class WorkloadConfig:
-    """Which tasks, and for replay which trajectories: those of the file `trajectories`, or built from accepted answers
-    with modelled reasoning (words, lognormal) and a draft that is right in a `hit_rate` share of its samples."""
+    """Which tasks: those of `source`, for BFCL of these `categories`. For replay also which trajectories: those of the
+    file `trajectories`, or, for BFCL, built from accepted answers with modelled reasoning (words, lognormal) and a
+    draft that is right in a `hit_rate` share of its samples."""
 
     name: str = MISSING
-    categories: list[str] = MISSING
+    source: TaskSource = TaskSource.bfcl
+    categories: list[str] = field(default_factory=list)
     trajectories: str | None = None
     hit_rate: float = 0.8
     reasoning_words_mean: float = 100.0
@@ -217,6 +224,12 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {config.draft.model.is_replay}; "
             "both must replay or neither."
+        )
+    workload = config.workload
+    if config.model.is_replay and workload.source is not TaskSource.bfcl and workload.trajectories is None:
+        raise ConfigError(
+            f"model {config.model.name} replays and workload.trajectories is null; trajectories can be built for BFCL "
+            f"alone. Name a file that a run of workload={workload.name} has recorded, or choose a live model."
         )
     draft = config.draft
     if speculates and not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:

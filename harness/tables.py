@@ -52,6 +52,8 @@ OF_THE_COMPARISON = (
     "predicted_time_saved_pct",
     "predicted_loaded_time_saved_pct",
     "trajectory_alpha",
+    "num_diverged",
+    "num_diverged_base",
     "num_identical",
     "num_prompts",
     "num_equal_prompts",
@@ -84,7 +86,7 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         row[f"throughput_{arm}_tok_per_s"] = _mean(runs, arm, "throughput_tok_per_s")
         row |= {f"{name}_{arm}": _mean(runs, arm, name) for name in OF_BOTH_ARMS}
     row |= {name: _mean(runs, "spec", name) for name in OF_SPECULATION}
-    row |= {name: metrics[name] for name in OF_THE_COMPARISON}
+    row |= {name: metrics.get(name) for name in OF_THE_COMPARISON}
     return row
 
 

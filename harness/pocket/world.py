@@ -5,9 +5,10 @@ What a tool returns in a conversation comes from running it on the task's own st
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from agents.task import Task
 from harness.pocket import cues, reasoning, scenes
@@ -76,6 +77,14 @@ def draw_tasks(num_tasks: int, *, seed: int, split: Split) -> list[PocketTask]:
     """Return the first `num_tasks` tasks of a seed and a split; each depends on its index and not on the number."""
     names = [f"pocket_{split}_{seed}_{index}" for index in range(num_tasks)]
     return [draw_task(random.Random(name), split, task_id=name) for name in names]
+
+
+def drawn_again(task_id: str) -> PocketTask | None:
+    """Return the task that `draw_tasks` gave this id, None for an id of another kind."""
+    match = re.fullmatch(r"pocket_(\w+)_(\d+)_(\d+)", task_id)
+    if match is None or match[1] not in get_args(Split):
+        return None
+    return draw_task(random.Random(task_id), cast(Split, match[1]), task_id=task_id)
 
 
 def make_task(draw: random.Random, kind: Kind, scene: Scene, *, max_tools: int, task_id: str) -> PocketTask:

@@ -1,10 +1,11 @@
 """Tasks of the pocket world (harness/pocket/), drawn from a seed."""
 
+from collections.abc import Sequence
 from typing import get_args
 
 from agents.task import Task
 from harness.pocket.values import Split
-from harness.pocket.world import draw_tasks
+from harness.pocket.world import draw_tasks, drawn_again
 from precall.errors import ConfigError
 
 
@@ -19,3 +20,9 @@ def load_pocket(*, num_tasks: int, seed: int, split: Split = "held_out") -> list
     if split not in get_args(Split):
         raise ConfigError(f"split is {split!r}; it must be one of {', '.join(get_args(Split))}.")
     return [task.task for task in draw_tasks(num_tasks, seed=seed, split=split)]
+
+
+def load_pocket_by_id(task_ids: Sequence[str]) -> list[Task]:
+    """Return the tasks with these ids, which name the seed and the split that they are drawn from; ids of other
+    workloads are left out."""
+    return [task.task for task_id in task_ids if (task := drawn_again(task_id)) is not None]

@@ -151,6 +151,7 @@ LIVE = ("model.is_replay=false", "draft.model.is_replay=false")
         (["+grid={workload.hit_rate:[]}"], r"grid\.workload\.hit_rate is \[\]; it must be a list of at least one"),
         (["+grid={workload.hit_rate:0.5}"], r"grid\.workload\.hit_rate is 0\.5; it must be a list"),
         (["+grid={agent.num_agents:[2,0]}"], r"agent\.num_agents is 0; it must be at least 1"),
+        (["workload=pocket"], r"model replay_tiny replays and workload\.trajectories is null; .*workload=pocket"),
         (["+grid={workload.hit_rate:[0.5,0.5]}"], r"grid\.workload\.hit_rate is \[0\.5, 0\.5\], with a value twice"),
     ],
 )
@@ -198,6 +199,24 @@ def test_a_model_that_the_hub_does_not_have_is_refused_by_its_name(monkeypatch: 
     config = config_of("model.tiny=null", "model.path=nobody/nothing")
     with pytest.raises(ConfigError, match=r"'nobody/nothing'.* is not a local folder .*\. Check the name|model=replay"):
         build.target_server(config)
+
+
+def test_a_pocket_workload_draws_from_the_held_out_split_and_finds_its_tasks_again(tmp_path: Path) -> None:
+    config = config_of("workload=pocket", "draft=colocated", *LIVE, "agent.num_agents=2", "agent.tasks_per_agent=3")
+    tasks = build.tasks_of(config, "block 0")
+    assert len(tasks) == 6
+    assert all(task.task_id.startswith("pocket_held_out_") for task in tasks)
+    assert build.tasks_of(config, "block 1") != tasks, "each block has tasks of its own"
+    answer = RecordedTurn(user_turn=0, reasoning="", content="Yes.", calls=(), draft_samples=())
+    recorded = [RecordedTrajectory(task_id=task.task_id, turns=(answer,)) for task in tasks]
+    file = tmp_path / "pocket.jsonl"
+    write_trajectories(file, TrajectorySet(origin="recorded", description="by hand", trajectories=tuple(recorded)))
+    replayed = config_of(
+        "workload=pocket", f"workload.trajectories={file}", "agent.num_agents=2", "agent.tasks_per_agent=3"
+    )
+    assert sorted(build.tasks_of(replayed, "block 0"), key=lambda task: task.task_id) == sorted(
+        tasks, key=lambda task: task.task_id
+    )
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

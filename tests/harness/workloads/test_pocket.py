@@ -3,7 +3,7 @@
 import pytest
 
 from harness.pocket.world import draw_tasks
-from harness.workloads.pocket import load_pocket
+from harness.workloads.pocket import load_pocket, load_pocket_by_id
 from precall.errors import ConfigError
 
 
@@ -24,3 +24,9 @@ def test_fewer_than_one_task_is_refused(num_tasks: int):
 def test_an_unknown_split_is_refused():
     with pytest.raises(ConfigError, match="split is 'test'; it must be one of train, held_out"):
         load_pocket(num_tasks=1, seed=0, split="test")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_task_is_found_again_by_its_id():
+    tasks = load_pocket(num_tasks=3, seed=7)
+    ids = [task.task_id for task in tasks]
+    assert load_pocket_by_id([ids[2], "simple_python_1", "pocket_test_7_0", ids[0]]) == [tasks[2], tasks[0]]
