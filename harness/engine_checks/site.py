@@ -18,6 +18,7 @@ LIVE = "precall_live_responses"
 ENTRIES = "precall_entries"
 STALLED = "precall_stalled_turns_total"
 DRAFTED = "precall_drafted_tokens_total"
+PREEMPTED = "vllm:num_preemptions_total"
 RESERVED = "precall_reserved_blocks"
 
 

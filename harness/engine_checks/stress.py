@@ -26,7 +26,18 @@ from harness.engine_checks.agents import Agents
 from harness.engine_checks.bystanders import Wait, quantile_ratio, send_steadily
 from harness.engine_checks.plans import plan_of
 from harness.engine_checks.servers import run_stock_sessions, server_settings
-from harness.engine_checks.site import DRAFTED, ENTRIES, KV_USAGE, LIVE, RESERVED, RUNNING, STALLED, WAITING, Site
+from harness.engine_checks.site import (
+    DRAFTED,
+    ENTRIES,
+    KV_USAGE,
+    LIVE,
+    PREEMPTED,
+    RESERVED,
+    RUNNING,
+    STALLED,
+    WAITING,
+    Site,
+)
 
 NUM_AGENTS = 64
 SEED = 0
@@ -40,8 +51,8 @@ SETTLE_S = 15.0
 
 @dataclass(slots=True, kw_only=True)
 class Segment:
-    """What one arm did for a while. `num_left` by gauge; None: the server has no such gauge. Stalled turns and drafted
-    tokens are those since the server's start."""
+    """What one arm did for a while. `num_left` by gauge; None: the server has no such gauge. Stalled turns, drafted
+    tokens and preemptions are those since the server's start."""
 
     arm: str
     num_requests: int
@@ -52,6 +63,7 @@ class Segment:
     num_left: dict[str, float | None]
     num_stalled_turns: float | None
     num_drafted_tokens: float | None
+    num_preemptions: float | None
     waits: list[Wait]
     statuses: dict[str, int]
     broken: list[str]
@@ -100,6 +112,7 @@ async def run_segment(index: int, arm: str, site: Site, seconds: float, display:
         num_left=left,
         num_stalled_turns=await site.gauge(STALLED),
         num_drafted_tokens=await site.gauge(DRAFTED),
+        num_preemptions=await site.gauge(PREEMPTED),
         waits=waits,
         statuses=dict(sorted(site.statuses.items())),
         broken=list(site.broken),
@@ -165,6 +178,7 @@ def summarise(segments: list[Segment], sessions: dict[str, Any]) -> dict[str, An
         "kv_usage_left": _left(segments, KV_USAGE),
         "spliced_turns": sum(segment.num_spliced_turns for segment in ours),
         "stalled_turns": max((segment.num_stalled_turns or 0.0 for segment in ours), default=0.0),
+        "preemptions": max((segment.num_preemptions or 0.0 for segment in ours), default=0.0),
         "drafted_tokens": max((segment.num_drafted_tokens or 0.0 for segment in ours), default=0.0),
         "stock_deadlocked": sessions["stock_deadlocked"],
         "stock_sessions": sessions,

@@ -29,6 +29,7 @@ def segment(arm, **changes):
         num_left=STOCKS if arm == "stock" else CLEAN,
         num_stalled_turns=None if arm == "stock" else 0.0,
         num_drafted_tokens=30.0 if arm == "drafting" else 0.0,
+        num_preemptions=2.0,
         waits=[Wait(segment=0, at_s=0.0, ttft_s=ttft_s, e2el_s=2 * ttft_s)],
         statuses={},
         broken=[],
