@@ -6,11 +6,9 @@ A hit is a confirmed call whose execution speculation had, ready or still runnin
 the vanilla arm; ours is computed per block, and drawn only beside its noise floor.
 """
 
-import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -22,14 +20,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from harness.metrics.statistics import Interval, block_interval
-from paper_figures import data, style
+from paper_figures import command, style
 from precall.errors import ConfigError
 
 BASE, SPEC = "throughput_base_tok_per_s", "throughput_spec_tok_per_s"
 HITS = ("num_ready_hits", "num_pending_hits", "num_confirmed")
 SERIES_COLUMNS = ["model", "draft", "draft_place", "num_agents", "workload", "origin"]
 COLUMNS = (*SERIES_COLUMNS, "num_samples", BASE, SPEC, *HITS, "noise_pct", "latency_mean_s", "generation_s_base")
-PAPER = "fig5_hit_rate"
 PAPER_MARKERS = {"xLAM-2-1B": "o", "xLAM-2-3B": "^", "xLAM-2-8B": "D"}
 
 
@@ -174,23 +171,11 @@ def _add_legends(figure: Figure, cells: pd.DataFrame, lines: Sequence[Series]) -
     figure.legend(handles=published, loc="outside lower right", title=about, alignment="left")
 
 
-def main() -> None:
-    """Draw the figure from the command line."""
-    parser = argparse.ArgumentParser(description="Draw throughput against hit rate, ours beside the paper's.")
-    parser.add_argument("folder", nargs="?", type=Path, default=data.RESULTS / "runs" / "local" / "fig5")
-    parser.add_argument("--out", type=Path, default=data.RESULTS / "figures")
-    arguments = parser.parse_args()
-    try:
-        cells, paper = data.load_cells(arguments.folder, columns=COLUMNS), data.load_paper(PAPER)
-        with style.applied():
-            figure = draw(cells, paper)
-            drawn = data.identity(arguments.folder / "cells.parquet", data.paper_file(PAPER))
-            command = f"python -m paper_figures.fig5_hit_rate {data.shown(arguments.folder)}"
-            for file in style.save(figure, arguments.out / "fig5_hit_rate", data=drawn, command=command):
-                print(data.shown(file))
-    except ConfigError as error:
-        parser.exit(1, f"{error}\n")
-
-
 if __name__ == "__main__":
-    main()
+    command.run(
+        "fig5_hit_rate",
+        description="Draw throughput against hit rate, ours beside the paper's.",
+        experiment="fig5",
+        columns=COLUMNS,
+        draw=draw,
+    )
