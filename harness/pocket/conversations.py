@@ -1,4 +1,4 @@
-"""From a conversation to what a pocket model learns: token ids by its own chat template, and which of them it writes."""
+"""From a task to what a pocket model learns: token ids by its own chat template, and which of them it writes."""
 
 import functools
 import json
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jinja2 import Environment, Template, Undefined
 from tokenizers import Tokenizer
 
-from harness.pocket.world import PocketTask, messages_of
+from harness.pocket.world import PocketTask, messages_of, tools_of
 
 NOT_LEARNT = -100
 """Stands among labels for a token that the model does not write."""
@@ -38,8 +38,8 @@ def chat_template(*, has_reasoning: bool) -> str:
 
 def written(task: PocketTask, *, has_reasoning: bool) -> str:
     """Return the whole conversation of a task as the chat template writes it."""
-    tools = [tool.to_openai() for tool in task.task.make_tools()]
-    return _template(has_reasoning).render(messages=messages_of(task), tools=tools, add_generation_prompt=False)
+    messages, tools = messages_of(task), tools_of(task)
+    return _template(has_reasoning).render(messages=messages, tools=tools, add_generation_prompt=False)
 
 
 @functools.cache

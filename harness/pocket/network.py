@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import silu
 
 from harness.pocket.conversations import Conversation
 from harness.pocket.family import VOCAB_SIZE, PocketModel
@@ -22,7 +22,8 @@ NORM_EPSILON = 1e-6
 class Batch:
     """Conversations one behind the other, [tokens] each: `cells` says where in [num_rows x longest] a token belongs.
 
-    `targets[i]` is what the model writes behind token `places[i]`.
+    `targets[i]` is what the model writes behind token `places[i]`. `ahead` [longest, longest] is added to attention's
+    scores: minus infinity where a token would look ahead.
     """
 
     token_ids: Tensor
@@ -32,6 +33,7 @@ class Batch:
     longest: int
     places: Tensor
     targets: Tensor
+    ahead: Tensor
 
     @staticmethod
     def of(conversations: Sequence[Conversation], device: torch.device) -> "Batch":
@@ -50,6 +52,7 @@ class Batch:
             longest=longest,
             places=(learnt - 1).to(device),
             targets=labels[learnt].to(device),
+            ahead=torch.full((longest, longest), -torch.inf, device=device).triu(1),
         )
 
     def padded(self, values: Tensor) -> Tensor:
@@ -79,11 +82,16 @@ class Attention(nn.Module):
             projection(hidden).unflatten(-1, (-1, self.head_size))
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        heads = (rotated(self.q_norm(query), rotation), rotated(self.k_norm(key), rotation), value)
-        rows = [batch.padded(head.to(value.dtype)).transpose(1, 2) for head in heads]
-        # Rows are padded behind their tokens, and no token looks ahead: the padding is never seen.
-        mixed = scaled_dot_product_attention(rows[0], rows[1], rows[2], is_causal=True)
-        return self.o_proj(batch.unpadded(mixed.transpose(1, 2)).flatten(1))
+        query, key = (
+            rotated(norm(heads.float()).to(value.dtype), rotation)
+            for norm, heads in ((self.q_norm, query), (self.k_norm, key))
+        )
+        query, key, value = (batch.padded(heads).transpose(1, 2).flatten(0, 1) for heads in (query, key, value))
+        # Rows are padded behind their tokens, and no token looks ahead: the padding is never seen. Written out, this is
+        # twice as fast on a CPU, there and back, as scaled_dot_product_attention, whose way back is slow.
+        scores = torch.baddbmm(batch.ahead.to(query.dtype), query, key.mT, alpha=self.head_size**-0.5)
+        mixed = torch.bmm(scores.softmax(-1), value).unflatten(0, (batch.num_rows, -1)).transpose(1, 2)
+        return self.o_proj(batch.unpadded(mixed).flatten(1))
 
 
 class FeedForward(nn.Module):

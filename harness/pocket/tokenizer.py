@@ -16,7 +16,7 @@ from harness.pocket.world import draw_task
 from harness.replay.tiny_model import ADDED_TOKENS, SPECIAL_TOKENS
 
 VOCAB_SIZE = 1024
-_NUM_TASKS = 3000
+_NUM_TASKS = 2000
 _FRAMES = ('\n{"name": "', '", "description": "', '", "parameters": {"', '", "arguments": {"', '": {"type": "string"')
 _WORDS = (
     r"\p{Nd}",
@@ -41,7 +41,7 @@ def train_tokenizer(texts: Iterable[str], names: Sequence[str]) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     longest_first = sorted(names, key=len, reverse=True)
     whole = rf"(?<![a-z_])(?:{'|'.join(map(re.escape, longest_first))})(?![a-z_])"
-    pattern = "|".join([whole, *map(re.escape, _FRAMES), *_WORDS])
+    pattern = "|".join([whole, f" (?={whole})", *map(re.escape, _FRAMES), *_WORDS])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(pattern), "isolated"),
