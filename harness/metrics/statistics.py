@@ -119,7 +119,8 @@ def median_interval(
     order = np.argsort(values)
     owners = np.repeat(np.arange(num_tasks), [len(task) for task in kept])[order]
     drawn = np.random.default_rng(seed).integers(0, num_tasks, size=(num_resamples, num_tasks))
-    times_drawn = (drawn[:, :, None] == np.arange(num_tasks)).sum(axis=1)
+    cells = (drawn + num_tasks * np.arange(num_resamples)[:, None]).ravel()
+    times_drawn = np.bincount(cells, minlength=num_resamples * num_tasks).reshape(num_resamples, num_tasks)
     num_up_to = times_drawn[:, owners].cumsum(axis=1)  # by resample: values up to each one, in their order
     middle = [(num_up_to > place).argmax(axis=1) for place in ((num_up_to[:, -1:] - 1) // 2, num_up_to[:, -1:] // 2)]
     medians = values[order][np.array(middle)].mean(axis=0)

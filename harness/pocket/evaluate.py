@@ -72,7 +72,7 @@ class Evaluation:
                 drafts[draft.name], timings[draft.name] = await self._evaluate_draft(draft, clients, live)
         found = {
             "num_tasks": len(self._tasks),
-            "num_timed_tasks": min(self._asked.timed_tasks, len(live)),
+            "num_timed_tasks": len({timing.task_id for rows in timings.values() for timing in rows}),
             "temperature": TEMPERATURE,
             "target": target,
             "drafts": drafts,

@@ -40,9 +40,7 @@ def check_folder(folder: Path) -> None:
     remedy = f"Restore it from the repository, or train it with `make pocket-models ARGS='--models {folder.name}'`."
     if not (folder / SUMS).is_file():
         raise ConfigError(f"{folder} holds no {SUMS}; it must be the folder of a pocket model. {remedy}")
-    found = sums_of(folder).splitlines()
-    if differing := [
-        line.split(maxsplit=1)[1] for line in (folder / SUMS).read_text().splitlines() if line not in found
-    ]:
+    stated, found = (folder / SUMS).read_text().splitlines(), sums_of(folder).splitlines()
+    if differing := [line.split(maxsplit=1)[1] for line in stated if line not in found]:
         names = ", ".join(differing)
         raise ConfigError(f"{folder} is not as exported: {names}; each file must have its sum in {SUMS}. {remedy}")

@@ -77,6 +77,14 @@ def test_a_share_is_of_all_trials_and_its_limits_come_from_resampling_tasks():
     assert (interval.low, interval.mid, interval.high, interval.num_blocks) == (pytest.approx(1 / 3), 0.5, 1.0, 2)
 
 
+def test_the_limits_of_a_share_are_quantiles_of_the_shares_of_resampled_tasks():
+    tasks = np.array([(1, 1), (1, 4), (0, 2), (3, 3), (2, 5)])
+    drawn = tasks[np.random.default_rng(0).integers(0, 5, size=(10_000, 5))]
+    shares = [sum(hits for hits, _ in row) / sum(trials for _, trials in row) for row in drawn.tolist()]
+    interval = share_interval([(int(hits), int(trials)) for hits, trials in tasks])
+    assert [interval.low, interval.high] == list(np.quantile(shares, [0.025, 0.975]))
+
+
 def test_turns_of_one_task_do_not_narrow_the_interval_of_a_share():
     tasks = [(1, 1), (0, 1)] * 50
     once, ten_times = share_interval(tasks), share_interval([(10 * hits, 10 * trials) for hits, trials in tasks])
@@ -106,9 +114,9 @@ def test_more_hits_than_trials_are_refused():
 
 
 def test_a_median_is_of_all_values_and_its_limits_come_from_resampling_tasks():
-    # Of two tasks a quarter of the resamples is twice the first (median 1), a quarter twice the second (median 5).
-    interval = median_interval([[1.0, 1.0, 1.0], [5.0]])
-    assert (interval.low, interval.mid, interval.high, interval.num_blocks) == (1.0, 1.0, 5.0, 2)
+    # Of two tasks a quarter of the resamples is twice the first (median 1.5), a quarter twice the second (median 7).
+    interval = median_interval([[1.0, 2.0], [5.0, 9.0]])
+    assert (interval.low, interval.mid, interval.high, interval.num_blocks) == (1.5, 3.5, 7.0, 2)
     assert median_interval([[1.0], [], [2.0], [9.0]]).mid == 2.0
 
 

@@ -91,6 +91,7 @@ def test_the_figures_are_those_of_what_the_models_did(asked: Any):
     pool = Pool()
     found, kept = run_virtual(evaluation(asked, pool).run())
     assert pool.provided == [["pocket"], *(["pocket", name] for name in ("pocket_s", "pocket_m", "pocket_l"))]
+    assert (found["num_tasks"], found["num_timed_tasks"]) == (20, 2)
     target = found["target"]
     assert [target[key][1] for key in ("call_exact_match", "answer_exact_match", "no_call_match", "solved")] == [
         1.0
