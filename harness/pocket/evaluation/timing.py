@@ -103,8 +103,13 @@ async def _walk(live: LiveTask, models: Models, mode: Mode, *, num_agents: int, 
     draft = models.draft(task_id, mode.num_samples, salt) if mode.num_samples else None
     timings: list[Timing] = []
     for turn in live.call_turns:
-        # The draft first, as in a turn of an agent.
-        g_s, G_s = await asyncio.gather(_draft_s(draft, turn, tools), _target_s(target, turn, tools))
+        drafting = asyncio.create_task(_draft_s(draft, turn, tools))  # as a turn of an agent does
+        try:
+            G_s = await _target_s(target, turn, tools)
+            g_s = await drafting
+        finally:
+            drafting.cancel()
+            await asyncio.gather(drafting, return_exceptions=True)
         timings.append(
             Timing(
                 task_id=task_id,

@@ -24,7 +24,7 @@ def live_task(task_id: str, num_turns: int = 1) -> LiveTask:
 
 
 class Server:
-    """A target that takes 1 s, and half a second more for each sample under way; a draft of 0.25 s a sample."""
+    """A target that takes 1 s, and half a second more for each sample under way when it begins; a draft of 0.25 s a sample."""
 
     def __init__(self) -> None:
         self.num_samples = 0
@@ -47,6 +47,7 @@ class TargetStub:
         server.asked.append(("target", self._salt, len(messages)))
         server.num_targets += 1
         server.most_targets = max(server.most_targets, server.num_targets)
+        await asyncio.sleep(0.0)  # a draft that is asked at the same moment counts
         await asyncio.sleep(1.0 + 0.5 * server.num_samples)
         server.num_targets -= 1
         yield Generation(
