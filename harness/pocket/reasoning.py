@@ -68,7 +68,7 @@ def before_call(
     if is_first:
         clauses += [_GLOSSES[each] for each in offered]
     clauses += draw.sample(_FILLERS, 2)
-    median = _CLAUSES_MEDIAN[effort]
+    median = _CLAUSES_MEDIAN[effort] / (1 if is_first else 2)
     drawn = draw.lognormvariate(log(median), _CLAUSES_SIGMA) if median else 0.0
     kept = clauses[: min(_MAX_CLAUSES, round(drawn))]
     return " ".join([*kept, *([comparison] if comparison else []), _decision(name, arguments)])

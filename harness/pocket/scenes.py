@@ -1,7 +1,7 @@
 """What is asked for: a scene is a request, the state that its tools find, and the calls that answer it.
 
 A value in a request can be a noun phrase for what another tool returns ("the capital of Belland"); that makes a chain.
-Twins are told apart by a cue: the request of a cued scene is the same for both, only the cue before it differs.
+Scenes in which a cue tells twins apart are in cues.py.
 """
 
 import random
@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.pocket import phrasing
-from harness.pocket.tools import OPERATIONS, PARAMETERS, TOOL_NAMES, TaskState
+from harness.pocket import compounds, phrasing
+from harness.pocket.functions import OPERATIONS, TaskState
+from harness.pocket.tools import PARAMETERS, TOOL_NAMES
 from harness.pocket.values import DAYS, LANGUAGES, UNIT_FACTORS, Split, pool, split_of
 
 Arguments = Mapping[str, Any]
@@ -69,28 +70,22 @@ def draw_several(draw: random.Random, split: Split) -> Scene:
     (parameter,) = PARAMETERS[name]
     values = draw.sample(pool(parameter, split), 2)
     calls: tuple[Arguments, ...] = tuple({parameter: value} for value in values)
-    request = _say(draw, phrasing.REQUESTS[name], split, {parameter: " and ".join(map(str, values))})
-    return Scene(request=request, state=_draw_state(draw, split), steps=(Step(name=name, arguments=lambda _: calls),))
+    request = say(draw, phrasing.REQUESTS[name], split, {parameter: " and ".join(values)})
+    return Scene(request=request, state=draw_state(draw, split), steps=(Step(name=name, arguments=lambda _: calls),))
 
 
 def draw_talk(draw: random.Random, split: Split) -> Scene:
     """Return a scene that needs no call."""
-    talk = draw.choice(phrasing.TALKS)
+    talk = draw.choice(compounds.TALKS)
     values = {kind: draw.choice(pool(kind, split)) for kind in ("person", "word")}
-    request = _say(draw, talk.phrases, split, values)
-    return Scene(request=request, state=_draw_state(draw, split), answer=talk.answer.format(**values))
-
-
-def draw_cued(draw: random.Random, split: Split, is_near: bool) -> Scene:
-    """Return a scene whose cue asks for the nearer twin (now, file, train) or for the other one. From equal draws, the
-    two scenes differ in the cue and what follows from it alone."""
-    return draw.choice((_cued_weather, _cued_file, _cued_departure))(draw, split, is_near)
+    request = say(draw, talk.phrases, split, values)
+    return Scene(request=request, state=draw_state(draw, split), answer=talk.answer.format(**values))
 
 
 def _chain(draw: random.Random, split: Split, name: str, num_more: int) -> Scene:
-    state = _draw_state(draw, split)
+    state = draw_state(draw, split)
     shown, steps = _link(draw, split, state, name, num_more)
-    return Scene(request=_say(draw, phrasing.REQUESTS[name], split, shown), state=state, steps=steps)
+    return Scene(request=say(draw, phrasing.REQUESTS[name], split, shown), state=state, steps=steps)
 
 
 def _link(
@@ -99,12 +94,12 @@ def _link(
     """Return the values that a request for `name` shows, and its steps: `num_more` others before its own."""
     drawn = _draw_arguments(draw, split, state, name)
     if num_more == 0:
-        return drawn, (_step(name, drawn),)
-    parameter = next(each for each in drawn if each in phrasing.NOUNS)
+        return drawn, (one_call(name, drawn),)
+    parameter = next(each for each in drawn if each in compounds.NOUNS)
     nouns = [
         noun
-        for noun in phrasing.NOUNS[parameter]
-        if num_more == 1 or phrasing.NOUNS.keys() & set(PARAMETERS[noun.name])
+        for noun in compounds.NOUNS[parameter]
+        if num_more == 1 or compounds.NOUNS.keys() & set(PARAMETERS[noun.name])
     ]
     noun = draw.choice(nouns)
     inner, steps = _link(draw, split, state, noun.name, num_more - 1)
@@ -112,91 +107,39 @@ def _link(
     def arguments(observation: str) -> tuple[Arguments, ...]:
         return (drawn | {parameter: observation.rsplit(maxsplit=1)[-1] if noun.is_last_word else observation},)
 
-    return drawn | {parameter: _say(draw, noun.phrases, split, inner)}, (*steps, Step(name=name, arguments=arguments))
+    return drawn | {parameter: say(draw, noun.phrases, split, inner)}, (*steps, Step(name=name, arguments=arguments))
 
 
-def _step(name: str, arguments: Arguments, comparison: str = "") -> Step:
+def one_call(name: str, arguments: Arguments, comparison: str = "") -> Step:
     return Step(name=name, arguments=lambda _: (arguments,), comparison=comparison)
 
 
 def _add_and_list(draw: random.Random, split: Split) -> Scene:
-    state = _draw_state(draw, split)
+    state = draw_state(draw, split)
     drawn = _draw_arguments(draw, split, state, "add_event")
-    steps = (_step("add_event", drawn), _step("list_events", {"day": drawn["day"]}))
-    return Scene(request=_say(draw, phrasing.ADD_AND_LIST, split, drawn), state=state, steps=steps)
+    steps = (one_call("add_event", drawn), one_call("list_events", {"day": drawn["day"]}))
+    return Scene(request=say(draw, compounds.ADD_AND_LIST, split, drawn), state=state, steps=steps)
 
 
 def _read_and_send(draw: random.Random, split: Split) -> Scene:
-    state = _draw_state(draw, split)
+    state = draw_state(draw, split)
     person, path = draw.choice(pool("person", split)), draw.choice(state.files)[0]
     send = Step(name="send_note", arguments=lambda text: ({"person": person, "text": text},))
-    request = _say(draw, phrasing.READ_AND_SEND, split, {"person": person, "path": path})
-    return Scene(request=request, state=state, steps=(_step("read_file", {"path": path}), send))
+    request = say(draw, compounds.READ_AND_SEND, split, {"person": person, "path": path})
+    return Scene(request=request, state=state, steps=(one_call("read_file", {"path": path}), send))
 
 
 def _add_and_convert(draw: random.Random, split: Split) -> Scene:
-    state = _draw_state(draw, split)
+    state = draw_state(draw, split)
     unit, into = draw.choice(tuple(UNIT_FACTORS))
     while True:  # the sum is an argument, too
         a, b = draw.choice(pool("a", split)), draw.choice(pool("b", split))
-        if split_of(int(a) + int(b)) == split:
+        if split_of(a + b) == split:
             break
-    add = _step("calculate", {"a": a, "op": "add", "b": b})
+    add = one_call("calculate", {"a": a, "op": "add", "b": b})
     convert = Step(name="convert", arguments=lambda total: ({"amount": int(total), "unit": unit, "into": into},))
     shown = {"a": a, "b": b, "unit": unit, "into": into}
-    return Scene(request=_say(draw, phrasing.ADD_AND_CONVERT, split, shown), state=state, steps=(add, convert))
-
-
-def _cued_weather(draw: random.Random, split: Split, is_near: bool) -> Scene:
-    state, city = _draw_state(draw, split), draw.choice(pool("city", split))
-    day, other = draw.sample(DAYS, 2)
-    today = day if is_near else other
-    cue = _say(draw, phrasing.TODAY, split, {"today": today})
-    request = _say(draw, phrasing.REQUESTS["weather_forecast"], split, {"city": city, "day": day})
-    comparison = f"Today is {today}, asked is {day}: {'the same' if is_near else 'another'} day."
-    near, far = {"city": city}, {"city": city, "day": day}
-    return _cued(f"{cue} {request}", state, is_near, ("weather_now", near), ("weather_forecast", far), comparison)
-
-
-def _cued_file(draw: random.Random, split: Split, is_near: bool) -> Scene:
-    drawn = _draw_state(draw, split)
-    (path, content), *files = drawn.files
-    archive = list(drawn.archive)
-    if is_near:
-        files.append((path, content))
-    else:
-        archive[draw.randrange(2)] = (path, content)
-    (first, _), (second, _) = archive
-    cue = _say(draw, phrasing.ARCHIVED, split, {"first": first, "second": second})
-    request = _say(draw, phrasing.REQUESTS["read_file"], split, {"path": path})
-    comparison = f"Archived are {first} and {second}, asked is {path}: {'not there' if is_near else 'there'}."
-    state = TaskState(files=tuple(files), archive=tuple(archive), events=drawn.events)
-    both = {"path": path}
-    return _cued(f"{cue} {request}", state, is_near, ("read_file", both), ("read_archive", both), comparison)
-
-
-def _cued_departure(draw: random.Random, split: Split, is_near: bool) -> Scene:
-    state, city = _draw_state(draw, split), draw.choice(pool("city", split))
-    hundreds = draw.sample(range(1, 10), 3)
-    shorter, limit, longer = (_draw_number(draw, split, each) for each in sorted(hundreds))
-    distance = shorter if is_near else longer
-    cue = _say(draw, phrasing.DISTANCE, split, {"limit": limit, "distance": distance})
-    request = _say(draw, phrasing.DEPARTURE, split, {"city": city})
-    comparison = f"The limit is {limit} km, the way {distance} km: {'within' if is_near else 'beyond'} the limit."
-    both = {"city": city}
-    return _cued(f"{cue} {request}", state, is_near, ("train_time", both), ("flight_time", both), comparison)
-
-
-def _cued(
-    request: str,
-    state: TaskState,
-    is_near: bool,
-    near: tuple[str, Arguments],
-    far: tuple[str, Arguments],
-    comparison: str,
-) -> Scene:
-    (name, arguments), (twin, _) = (near, far) if is_near else (far, near)
-    return Scene(request=request, state=state, steps=(_step(name, arguments, comparison),), twin=twin)
+    return Scene(request=say(draw, compounds.ADD_AND_CONVERT, split, shown), state=state, steps=(add, convert))
 
 
 def _draw_arguments(draw: random.Random, split: Split, state: TaskState, name: str) -> dict[str, Any]:
@@ -225,14 +168,10 @@ def _draw_value(draw: random.Random, split: Split, parameter: str) -> Any:
     return draw.choice(pool(parameter, split))
 
 
-def _draw_number(draw: random.Random, split: Split, hundreds: int) -> int:
-    return draw.choice([number for number in range(100 * hundreds, 100 * hundreds + 100) if split_of(number) == split])
-
-
-def _draw_state(draw: random.Random, split: Split) -> TaskState:
+def draw_state(draw: random.Random, split: Split) -> TaskState:
     # A path is known by its first letter, so that comparing paths is no matter of single pieces.
     paths = {path[0]: path for path in draw.sample(pool("path", split), 60)}
-    chosen = draw.sample(sorted(map(str, paths.values())), 5)
+    chosen = draw.sample(sorted(paths.values()), 5)
     days = draw.sample(DAYS, 2)
     entries = _draw_entries(draw, split, 7)
     return TaskState(
@@ -247,6 +186,6 @@ def _draw_entries(draw: random.Random, split: Split, num: int) -> list[str]:
     return [f"{title} in {city}" for title, city in zip(titles, cities, strict=True)]
 
 
-def _say(draw: random.Random, phrases: phrasing.Phrases, split: Split, values: Arguments) -> str:
+def say(draw: random.Random, phrases: phrasing.Phrases, split: Split, values: Arguments) -> str:
     shown = {name: phrasing.OPERATION_WORDS.get(value, value) for name, value in values.items()}
     return draw.choice(phrases.of(split)).format(**shown)

@@ -7,7 +7,7 @@ Weekdays, units and languages are closed sets, as the values of an enum are, and
 import hashlib
 from collections.abc import Iterable
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 Split = Literal["train", "held_out"]
 
@@ -24,18 +24,17 @@ LANGUAGES = ("Elvish", "Dwarvish", "Orcish")
 
 _CAPITALS = "BCDFGHKLMNPRSTVZ"
 _MIDDLES = ("al", "an", "ar", "el", "en", "er", "il", "in", "ir", "ol", "on", "or")
-_ENDINGS = {
+# A name is a capital letter, a middle and an ending that tells its kind. Kinds are named like the parameters.
+ENDINGS = {
     "city": ("ford", "ton", "burg", "wick", "dale", "holm", "stad", "haven"),
     "country": ("land", "mark", "istan", "onia", "esia", "avia"),
     "person": ("a", "o", "us", "ina", "ette", "by"),
     "project": ("ex", "eon", "ara", "ium", "yx"),
-    "path": ("plan.txt", "list.txt", "memo.txt", "log.txt", "draft.txt"),
+    "path": ("plan", "list", "memo", "log", "draft"),
     "title": ("fest", "meet", "party", "race", "show"),
     "word": ("ling", "ock", "ew", "osh", "ake"),
 }
 NUMBERS = {"amount": range(2, 1000), "a": range(10, 1000), "b": range(10, 100)}
-Kind = str
-"""A key of `_ENDINGS` or of `NUMBERS`: what a value is, named like the parameter that takes it."""
 
 
 def split_of(value: object) -> Split:
@@ -44,18 +43,18 @@ def split_of(value: object) -> Split:
 
 
 @cache
-def pool(kind: Kind, split: Split) -> tuple[str, ...] | tuple[int, ...]:
-    """Return all values of a kind in a split, in a fixed order."""
+def pool(kind: str, split: Split) -> tuple[Any, ...]:
+    """Return all values of a kind in a split, in a fixed order: texts, or integers where `NUMBERS` has the kind."""
     if kind in NUMBERS:
         return tuple(number for number in NUMBERS[kind] if split_of(number) == split)
-    return tuple(name for name in _names(_ENDINGS[kind]) if split_of(name) == split)
+    return tuple(name for name in _names(ENDINGS[kind]) if split_of(name) == split)
 
 
-def pick(kind: Kind, source: str) -> str:
+def pick(kind: str, source: str) -> str:
     """Return the name of a kind that `source` always leads to; it is in the split of `source`, so that what a tool
     returns for a held-out name is held out, too."""
     names = pool(kind, split_of(source))
-    return str(names[digest(f"{kind} of {source}") % len(names)])
+    return names[digest(f"{kind} of {source}") % len(names)]
 
 
 def digest(text: str) -> int:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agents.task import Task
-from harness.pocket import reasoning, scenes
-from harness.pocket.phrasing import ANSWER_TO_SEVERAL, ANSWERS
+from harness.pocket import cues, reasoning, scenes
+from harness.pocket.phrasing import ANSWERS
 from harness.pocket.reasoning import Effort
-from harness.pocket.scenes import Scene
+from harness.pocket.scenes import Arguments, Scene
 from harness.pocket.tools import TOOL_NAMES, TWINS, Toolbox
 from harness.pocket.values import Split
 from precall.calls import ToolCall
@@ -56,15 +56,15 @@ def draw_task(draw: random.Random, split: Split, *, max_tools: int = 3, task_id:
     """
     if not 1 <= max_tools <= len(TOOL_NAMES):
         raise ConfigError(f"max_tools is {max_tools}; it must be between 1 and {len(TOOL_NAMES)}, the number of tools.")
-    shares = {kind: share for kind, share in KIND_SHARES.items() if _NUM_TOOLS_NEEDED[kind] <= max_tools}
-    kind = draw.choices(tuple(shares), tuple(shares.values()))[0]
+    kinds: list[Kind] = [kind for kind in KIND_SHARES if _NUM_TOOLS_NEEDED[kind] <= max_tools]
+    kind = draw.choices(kinds, [KIND_SHARES[kind] for kind in kinds])[0]
     match kind:
         case "single":
             scene = scenes.draw_single(draw, split)
         case "chained":
             scene = scenes.draw_chained(draw, split, max_tools)
         case "cued":
-            scene = scenes.draw_cued(draw, split, is_near=draw.random() < 0.5)
+            scene = cues.draw_cued(draw, split, is_near=draw.random() < 0.5)
         case "none":
             scene = scenes.draw_talk(draw, split)
         case "parallel":
@@ -129,30 +129,31 @@ def _solve(draw: random.Random, effort: Effort, scene: Scene, toolbox: Toolbox) 
     turns: list[PocketTurn] = []
     observation, answer, num_calls = "", scene.answer, 0
     for step in scene.steps:
-        each_arguments = step.arguments(observation)
-        observations = tuple(tools[step.name].function(**arguments) for arguments in each_arguments)
-        calls = tuple(
-            ToolCall(name=step.name, arguments=json.dumps(arguments), call_id=f"call_{num_calls + index}")
-            for index, arguments in enumerate(each_arguments)
-        )
+        asked = step.arguments(observation)
+        observations = tuple(str(tools[step.name].function(**arguments)) for arguments in asked)
         text = reasoning.before_call(
             draw,
             effort,
             name=step.name,
-            arguments=each_arguments,
+            arguments=asked,
             offered=toolbox.names,
             comparison=step.comparison,
             is_first=not turns,
         )
+        calls = tuple(
+            ToolCall(name=step.name, arguments=json.dumps(arguments), call_id=f"call_{num_calls + index}")
+            for index, arguments in enumerate(asked)
+        )
         turns.append(PocketTurn(reasoning=text, calls=calls, observations=observations))
         num_calls += len(calls)
-        observation = observations[0]
-        answer = ANSWERS[step.name].format(observation=observation)
-        if len(calls) > 1:
-            said = [
-                ANSWER_TO_SEVERAL.format(value=next(iter(arguments.values())), observation=each)
-                for arguments, each in zip(each_arguments, observations, strict=True)
-            ]
-            answer = f"{', '.join(said)}."
+        observation, answer = observations[0], _answer(step.name, asked, observations)
     closing = reasoning.before_answer(draw, is_called=bool(turns))
     return (*turns, PocketTurn(reasoning=closing, content=answer))
+
+
+def _answer(name: str, asked: Sequence[Arguments], observations: Sequence[str]) -> str:
+    if len(asked) == 1:
+        return ANSWERS[name].format(observation=observations[0])
+    values = [next(iter(arguments.values())) for arguments in asked]
+    parts = [f"{value}: {observation}" for value, observation in zip(values, observations, strict=True)]
+    return f"{', '.join(parts)}."
