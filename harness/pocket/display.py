@@ -15,8 +15,8 @@ class TrainingDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._name = ""
-        self._first: Row | None = None
         self._num_steps = 0
+        self._begun = (0, 0, 0.0)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -35,25 +35,26 @@ class TrainingDisplay:
         with self._progress:
             yield
 
-    def start(self, name: str, num_done: int, num_steps: int) -> None:
-        """Begin with a model that has taken `num_done` of its steps before."""
-        self._name, self._first, self._num_steps = name, None, num_steps
-        self._progress.reset(self._bar, description=name, completed=num_done, total=num_steps, visible=True)
-        if num_done:
-            self.line(f"{name}: goes on after step {num_done} of {num_steps}")
+    def start(self, name: str, num_steps: int, begun: tuple[int, int, float]) -> None:
+        """Begin with a model; `begun` holds the steps, the tokens and the seconds of training that it has behind it."""
+        self._name, self._num_steps, self._begun = name, num_steps, begun
+        self._progress.reset(self._bar, description=name, completed=begun[0], total=num_steps, visible=True)
+        if begun[0]:
+            self.line(f"{name}: goes on after step {begun[0]} of {num_steps}")
 
     def advance(self) -> None:
         self._progress.advance(self._bar)
 
     def row(self, row: Row) -> None:
-        """Print a row of the learning curve, with the time left as the rows of this run so far suggest it."""
-        parts = [f"{self._name}: step {row.step} of {self._num_steps}, loss {row.loss:.3f}"]
-        if self._first is not None:
-            took_s, num_steps = row.seconds - self._first.seconds, row.step - self._first.step
-            parts.append(f"{(row.tokens - self._first.tokens) / took_s:.0f} tokens/s")
-            parts.append(f"about {took_s / num_steps * (self._num_steps - row.step):.0f} s left")
-        else:
-            self._first = row
+        """Print a row of the learning curve, with the speed since `start` and the time left at that speed."""
+        num_steps, num_tokens, took_s = (
+            now - before for now, before in zip((row.step, row.tokens, row.seconds), self._begun, strict=True)
+        )
+        parts = [
+            f"{self._name}: step {row.step} of {self._num_steps}, loss {row.loss:.3f}",
+            f"{num_tokens / took_s:.0f} tokens/s",
+            f"about {took_s / num_steps * (self._num_steps - row.step):.0f} s left",
+        ]
         if row.call_rate is not None and row.answer_rate is not None:
             parts.append(f"held out: {row.call_rate:.1%} of calls and {row.answer_rate:.1%} of answers")
         self.line(", ".join(parts))

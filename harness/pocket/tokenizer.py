@@ -21,7 +21,6 @@ _FRAMES = ('\n{"name": "', '", "description": "', '", "parameters": {"', '", "ar
 _WORDS = (
     r"\p{Nd}",
     r"\p{Lu}",
-    r" (?=[\p{Lu}\p{Nd}])",
     r" ?[^\s\p{Lu}\p{Nd}\p{P}\p{S}]+",
     r"(?: ?[\p{P}\p{S}])+",
     r"\s+",

@@ -65,7 +65,7 @@ def train(
     run = start(model, device)
     if checkpoint.exists():
         restore(run, checkpoint)
-    display.start(model.name, run.num_steps, model.num_steps)
+    display.start(model.name, model.num_steps, (run.num_steps, run.num_tokens, run.active_s))
     while run.num_steps < model.num_steps:
         started_s = time.monotonic()
         batch = Batch.of(encoder.encode(draw_tasks(model, run.num_steps)), device)
