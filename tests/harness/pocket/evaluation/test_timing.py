@@ -24,7 +24,7 @@ def live_task(task_id: str, num_turns: int = 1) -> LiveTask:
 
 
 class Server:
-    """A target that takes 1 s, and half a second more for each sample under way when it begins; a draft of 0.25 s a sample."""
+    """A target that takes 1 s, and 0.5 s more for each sample under way when it begins; a draft of 0.25 s a sample."""
 
     def __init__(self) -> None:
         self.num_samples = 0
