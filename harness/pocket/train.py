@@ -169,7 +169,7 @@ def save(run: Run, checkpoint: Path) -> None:
         "curve": [dataclasses.asdict(row) for row in run.curve],
     }
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = checkpoint.with_suffix(f".{os.getpid()}")
+    partial = checkpoint.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(checkpoint)
 
