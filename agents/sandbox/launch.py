@@ -1,0 +1,54 @@
+"""The seam between running a command and the program that isolates it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from agents.sandbox.limits import Limits
+from agents.sandbox.overlay import Overlay
+
+WORKSPACE = "/workspace"
+"""Where every sandboxed program finds its workspace, so that forks and the original look the same from inside."""
+
+View = Path | Overlay
+"""What stands at WORKSPACE: a folder as it is, or an overlay on one."""
+
+HOST_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+"""What the isolating program itself is started with: a program inside could read more of it than its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """A command line and this side's ends of what passes through it.
+
+    `descriptors` are inherited by the command and closed here once it has started. `status` gives bubblewrap's JSON
+    documents, and a byte into `go` lets the command begin; both are None where the isolating program has no such
+    thing.
+    """
+
+    arguments: Sequence[str]
+    descriptors: Sequence[int] = ()
+    status: int | None = None
+    go: int | None = None
+
+
+class Launcher(Protocol):
+    """Isolates commands."""
+
+    def launch(self, command: Sequence[str], view: View, limits: Limits) -> Launch:
+        """Return how to start `command` with `view` at WORKSPACE. Raises SandboxError when that is impossible here."""
+        ...
+
+
+def inner_environment(python_prefix: Path | None) -> dict[str, str]:
+    """Return the whole environment of a sandboxed program. It is fixed, so that observations repeat."""
+    path = "/usr/local/bin:/usr/bin:/bin"
+    return {
+        "PATH": path if python_prefix is None else f"{python_prefix}/bin:{path}",
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+    }

@@ -1,0 +1,77 @@
+"""The command lines, word by word, where nothing can be run: Apptainer, another user, other folders."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agents.sandbox import identity
+from agents.sandbox.apptainer import Apptainer
+from agents.sandbox.limits import Limits
+from agents.sandbox.overlay import Overlay
+from agents.sandbox.results import SandboxError
+from precall.errors import ConfigError
+
+
+@pytest.fixture
+def apptainer(tmp_path, monkeypatch):
+    program = tmp_path / "apptainer"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return Apptainer(Path("/images/python.sif"))
+
+
+def test_apptainer_is_given_the_workspace_no_network_a_fixed_environment_and_the_limits(apptainer):
+    launch = apptainer.launch(["bash", "-c", "true"], Path("/runs/w"), Limits(max_processes=7))
+    words = list(launch.arguments)
+    assert words[:3] == ["apptainer", "--quiet", "exec"]
+    assert {"--containall", "--cleanenv", "--no-home", "--no-privs"} < set(words)
+    assert words[words.index("--network") + 1] == "none"
+    assert words[words.index("--bind") + 1] == "/runs/w:/workspace:rw"
+    assert "PATH=/usr/local/bin:/usr/bin:/bin" in words
+    tail = words[words.index("/images/python.sif") + 1 :]
+    assert tail == [*Limits(max_processes=7).prlimit(), "bash", "-c", "true"]
+    assert "--nproc=7" in tail
+    assert (launch.status, launch.go) == (None, None)
+
+
+def test_apptainer_refuses_what_its_options_cannot_say(apptainer):
+    with pytest.raises(SandboxError, match="Rename the folder"):
+        apptainer.launch(["true"], Path("/runs/a:b"), Limits())
+    with pytest.raises(SandboxError, match="by copying"):
+        apptainer.launch(["true"], Overlay(root=Path("/runs/w"), lower="states/0", fork="forks/1"), Limits())
+
+
+def test_without_apptainer_the_error_says_how_to_load_it(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SandboxError, match="module load apptainer"):
+        Apptainer(Path("/images/python.sif"))
+
+
+def test_an_ordinary_user_takes_nothing_over(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    assert identity.take_over([Path("/a"), Path("/b")]) == ([], [Path("/a"), Path("/b")])
+    assert identity.sandbox_uid() == 1234
+
+
+def test_root_binds_its_sources_where_the_other_user_can_see_them_and_becomes_that_user(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    words, staged = identity.take_over([Path("/root/w"), Path("/mnt/data/python")])
+    stage = staged[0].parent
+    assert stage != Path("/mnt")  # mounting there would hide the second source
+    assert staged == [stage / "0", stage / "1"]
+    assert words[:4] == ["unshare", "--mount", "--propagation", "private"]
+    assert words[words.index("sh") + 1 :][:4] == [str(stage), "/root/w", "/mnt/data/python", "--"]
+    assert words[-5:] == ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "--"]
+
+
+def test_root_without_a_folder_to_mount_on_is_told_so(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(SandboxError, match="Create one of them"):
+        identity.take_over([stage / "w" for stage in identity.STAGES])
+
+
+@pytest.mark.parametrize("name", ["max_memory_mib", "max_processes", "max_output_kib"])
+def test_a_limit_below_one_is_refused_and_named(name):
+    with pytest.raises(ConfigError, match=f"{name} of the sandbox is 0; it must be at least 1"):
+        Limits(**{name: 0})
