@@ -46,9 +46,10 @@ class Processes:
         async with asyncio.timeout(SETUP_TIMEOUT_S):
             line = await self._status.readline()
         if line:
-            self.init = json.loads(line)["child-pid"]
+            init: int = json.loads(line)["child-pid"]
             with contextlib.suppress(ProcessLookupError):  # the set-up has failed meanwhile
-                self._init_descriptor = os.pidfd_open(self.init)
+                self._init_descriptor = os.pidfd_open(init)
+            self.init = init
         with contextlib.suppress(BrokenPipeError):
             os.write(self._go, b"\n")
 
