@@ -1,8 +1,6 @@
-"""The changes that an overlay's upper folder holds, and how they reach the tree below.
+"""The changes that an overlay's upper folder holds, read as a list (overlayfs.rst in the kernel's documentation).
 
-A plan is made first; nothing of the tree is touched. Once it is written down, it is carried out, as often as it takes:
-each change looks whether it has been made, so that carrying a plan out again from its start, after a crash at any
-point, ends in the same tree (docs/sandbox.md has the argument).
+Making the list touches nothing of the tree. agents/forks/journal.py carries it out.
 """
 
 import os
@@ -14,8 +12,7 @@ from typing import Any, Literal
 
 from precall.errors import ForkError
 
-_OVERLAY_ATTRIBUTES = "user.overlay."
-_OPAQUE = "user.overlay.opaque"
+_PREFIXES = ("user.overlay.", "trusted.overlay.")  # mounted by an ordinary user, by root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +36,11 @@ class Change:
         return cls(**{**entry, "times_ns": tuple(entry["times_ns"])})
 
 
-def plan_changes(upper: Path, tree: Path) -> list[Change]:
-    """Return what carries the changes of `upper` into `tree`, in order; an empty list when there is none.
+def list_changes(upper: Path, tree: Path) -> list[Change]:
+    """Return what carries the changes of `upper` into `tree`, in order; an empty list when nothing differs.
 
     Takes the overlay's own marks off what will be moved; the upper folder cannot be mounted again after it. Raises
-    ForkError when the changes cannot be carried out.
+    ForkError for what an overlay cannot carry over: a renamed folder, and a change to a file with several names.
     """
     try:
         changes = list(_changes_in(upper, tree, ""))
@@ -62,40 +59,20 @@ def _changes_in(upper: Path, tree: Path, folder: str) -> Iterator[Change]:
     for name in names:
         path = os.path.join(folder, name)
         source, target = upper / path, tree / path
-        if _is_whiteout(source):
+        if is_whiteout(source):
             _refuse_hard_links(target)
             yield Change(kind="remove", path=path)
-        elif _is_folder(source) and _is_folder(target) and not _is_opaque(source):
+        elif is_folder(source) and is_folder(target) and not _has_mark(source, "opaque"):
+            _refuse_renamed(source)
             yield from _changes_in(upper, tree, path)
         else:
             _refuse_hard_links(target)
             source_info = source.lstat()
             _take_marks_off(source)
             yield Change(kind="replace", path=path)
-            if _is_folder(source):  # a folder without its write bit cannot be moved: the bits are set once it has been
+            if is_folder(source):  # a folder without its write bit is given it to be moved
                 yield _leave(path, source_info)
     yield _leave(folder, info)
-
-
-def apply_changes(changes: list[Change], upper: Path, tree: Path, trash: Path) -> None:
-    """Carry out a plan, or the rest of one. What the tree loses goes to the folder `trash`."""
-    trash.mkdir(exist_ok=True)
-    for number, change in enumerate(changes):
-        source, target, lost = upper / change.path, tree / change.path, trash / str(number)
-        match change.kind:
-            case "enter":
-                _make_writable(target)
-            case "remove":
-                _move_away(target, lost)
-            case "replace" if os.path.lexists(source):
-                if _is_folder(source):
-                    _make_writable(source)
-                if _is_folder(source) or _is_folder(target):
-                    _move_away(target, lost)
-                source.rename(target)
-            case "leave":
-                target.chmod(change.mode)
-                os.utime(target, ns=change.times_ns)
 
 
 def _leave(path: str, info: os.stat_result) -> Change:
@@ -103,38 +80,34 @@ def _leave(path: str, info: os.stat_result) -> Change:
     return Change(kind="leave", path=path, mode=mode, times_ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
-def _move_away(target: Path, lost: Path) -> None:
-    if os.path.lexists(target):
-        if _is_folder(target):
-            _make_writable(target)
-        target.rename(lost)
-
-
-def _make_writable(folder: Path) -> None:
-    mode = stat.S_IMODE(folder.lstat().st_mode)
-    if mode & 0o700 != 0o700:
-        folder.chmod(mode | 0o700)
-
-
 def _has_same_metadata(upper: Path, tree: Path) -> bool:
     one, other = upper.lstat(), tree.lstat()
     return (one.st_mode, one.st_mtime_ns) == (other.st_mode, other.st_mtime_ns)
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Whether `path` itself is a folder; a link to one is not."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except FileNotFoundError:
         return False
 
 
-def _is_whiteout(path: Path) -> bool:
+def is_whiteout(path: Path) -> bool:
+    """Whether the overlay says with `path` that there is nothing."""
     info = path.lstat()
     return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
 
 
-def _is_opaque(path: Path) -> bool:
-    return _OPAQUE in os.listxattr(path, follow_symlinks=False)
+def _has_mark(path: Path, name: str) -> bool:
+    marks = os.listxattr(path, follow_symlinks=False)
+    return any(prefix + name in marks for prefix in _PREFIXES)
+
+
+def _refuse_renamed(folder: Path) -> None:
+    """The upper folder holds no more than the differences to the folder that it was, wherever that is."""
+    if _has_mark(folder, "redirect"):
+        raise ForkError(f"{folder} is a folder of the tree that was renamed.")
 
 
 def _refuse_hard_links(target: Path) -> None:
@@ -142,7 +115,7 @@ def _refuse_hard_links(target: Path) -> None:
     if not os.path.lexists(target):
         return
     files = [target]
-    if _is_folder(target):
+    if is_folder(target):
         files = [Path(parent, name) for parent, _, names in os.walk(target) for name in names]
     for file in files:
         if file.lstat().st_nlink > 1:
@@ -152,13 +125,14 @@ def _refuse_hard_links(target: Path) -> None:
 def _take_marks_off(path: Path) -> None:
     """Remove the overlay's attributes and whiteouts at and below `path`."""
     info = path.lstat()
-    if _is_whiteout(path):
+    if is_whiteout(path):
         path.unlink()
         return
+    _refuse_renamed(path)
     for name in os.listxattr(path, follow_symlinks=False):
-        if name.startswith(_OVERLAY_ATTRIBUTES):
+        if name.startswith(_PREFIXES):
             os.removexattr(path, name, follow_symlinks=False)
-    if _is_folder(path):
+    if is_folder(path):
         with os.scandir(path) as entries:
             names = [entry.name for entry in entries]
         for name in names:

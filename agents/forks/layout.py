@@ -15,7 +15,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.forks.changes import Change, apply_changes
+from agents.forks.changes import Change
+from agents.forks.journal import carry_out
 from agents.forks.trees import remove_tree
 from agents.sandbox.identity import SANDBOX_UID, is_root
 from precall.errors import ConfigError
@@ -47,7 +48,7 @@ class Layout:
         """Create the folders. Raises ConfigError when `root` is not empty."""
         self.root.mkdir(parents=True, exist_ok=True)
         if any(self.root.iterdir()):
-            raise ConfigError(f"{self.root} is not empty; a workspace is made in a folder of its own. Name another one.")
+            raise ConfigError(f"{self.root} is not empty; a workspace has a folder of its own. Name another one.")
         if is_root():
             os.chown(self.root, -1, SANDBOX_UID)
         self.root.chmod(0o750 if is_root() else 0o700)
@@ -64,7 +65,7 @@ class Layout:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(descriptor)
-            raise ConfigError(f"{self.root} is open in another process. Wait for it, or name another folder.") from error
+            raise ConfigError(f"{self.root} is open in another process. Wait for it, or name another.") from error
         return descriptor
 
     def point_at(self, state: str) -> None:
@@ -90,7 +91,7 @@ class Layout:
         journal = json.loads(self.journal.read_text())
         fork = self.forks / journal["fork"]
         changes = [Change.from_json(entry) for entry in journal["changes"]]
-        apply_changes(changes, fork / "upper", self.current.resolve(), fork / "trash")
+        carry_out(changes, fork / "upper", self.current.resolve(), fork / "trash")
         self.journal.unlink()
         return True
 

@@ -14,7 +14,7 @@ from precall.errors import ForkError
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Copy the folder `source` to `target`, which does not exist: owners, bits, times, links, hard links among the files.
+    """Copy the folder `source` to `target`, which does not exist: owners, bits, times, links, hard links within.
 
     Files share their blocks with the original where the file system can (reflinks). Raises ForkError.
     """

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agents.forks.layout import Layout
-from agents.forks.methods import ForkMethod
+from agents.forks.methods import ForkedTree, ForkMethod
 from agents.forks.trees import copy_tree, remove_tree
 from agents.sandbox.identity import give_tree_to_sandbox
-from agents.sandbox.launch import View
 from agents.sandbox.results import Finished
 from agents.sandbox.sandbox import Sandbox
 from precall.errors import StaleForkError
@@ -91,15 +90,15 @@ class Workspace:
             self._num_forks += 1
             fork = Fork(self, str(self._num_forks), self.version)
             try:
-                fork.view = await asyncio.to_thread(self._method.make, self._layout, fork.name)
+                fork.tree = await asyncio.to_thread(self._method.make, self._layout, fork.name)
             except BaseException:
                 await asyncio.to_thread(self._layout.remove_fork, fork.name)
                 raise
             return fork
 
     async def run_in(self, fork: "Fork", command: Sequence[str], *, timeout_s: float) -> Finished:
-        assert fork.view is not None, "the fork has been made"
-        return await self._sandbox.run(command, fork.view, timeout_s=timeout_s)
+        assert fork.tree is not None, "the fork has been made"
+        return await self._sandbox.run(command, fork.tree.view, timeout_s=timeout_s)
 
     async def commit(self, fork: "Fork") -> bool:
         # A task of its own, which no cancellation reaches: a thread cannot be stopped, and the lock must outlast it.
@@ -113,8 +112,9 @@ class Workspace:
                     f"The fork is of version {fork.version}, the workspace has version {self.version}: run the command "
                     "anew."
                 )
+            assert fork.tree is not None, "the fork has been made"
             tree_before = self.tree
-            is_changed = await asyncio.to_thread(self._method.commit, self._layout, fork.name)
+            is_changed = await asyncio.to_thread(fork.tree.commit)
             self.version += is_changed
             fork.is_over = True
             self._start(asyncio.to_thread(self._layout.remove_fork, fork.name))
@@ -159,7 +159,7 @@ class Fork:
         self._workspace = workspace
         self.name = name
         self.version = version
-        self.view: View | None = None
+        self.tree: ForkedTree | None = None
         self.is_over = False
 
     async def run(self, command: Sequence[str], *, timeout_s: float) -> Finished:

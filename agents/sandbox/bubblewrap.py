@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.sandbox.identity import take_over
+from agents.sandbox.identity import become_sandbox_user, stage
 from agents.sandbox.launch import WORKSPACE, Launch, View, inner_environment
 from agents.sandbox.limits import MIB, Limits
 from agents.sandbox.overlay import Overlay
@@ -39,14 +39,15 @@ class Bubblewrap:
 
     def launch(self, command: Sequence[str], view: View, limits: Limits) -> Launch:
         place = view.root if isinstance(view, Overlay) else view
-        take, [root, *prefixes] = take_over([place.resolve(), *self._prefixes])
+        see, [root, *prefixes] = stage([place.resolve(), *self._prefixes])
         mount, workspace = view.mount(root) if isinstance(view, Overlay) else ([], root)
         status_here, status = os.pipe()
         go, go_here = os.pipe()
         data = [_readable(content) for content in (filter_program(), _PASSWD, _GROUP)]
         arguments = [
-            *take,
+            *see,
             *mount,
+            *become_sandbox_user(),
             "bwrap",
             *_isolation(status, go, data[0]),
             *_system(data[1], data[2]),

@@ -52,15 +52,24 @@ def give_tree_to_sandbox(folder: Path) -> None:
         give_to_sandbox(folder)
 
 
-def take_over(sources: Sequence[Path]) -> tuple[list[str], list[Path]]:
-    """Return the command that becomes the sandbox's user and runs what follows it, and where `sources` are to it."""
+def stage(sources: Sequence[Path]) -> tuple[list[str], list[Path]]:
+    """Return the command that lets the sandbox's user see `sources` and runs what follows it, and where they are then.
+
+    What follows still runs as who we are, in a mount namespace of its own if that is root.
+    """
     if not is_root():
         return [], list(sources)
-    stage = _free_stage(sources)
-    staged = [stage / str(number) for number in range(len(sources))]
-    bind_all = ["/bin/sh", "-c", _BIND_ALL, "sh", str(stage), *map(str, sources), "--"]
-    become = ["setpriv", f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups", "--"]
-    return ["unshare", "--mount", "--propagation", "private", "--", *bind_all, *become], staged
+    folder = _free_stage(sources)
+    bind_all = ["/bin/sh", "-c", _BIND_ALL, "sh", str(folder), *map(str, sources), "--"]
+    words = ["unshare", "--mount", "--propagation", "private", "--", *bind_all]
+    return words, [folder / str(number) for number in range(len(sources))]
+
+
+def become_sandbox_user() -> list[str]:
+    """Return the command that becomes the sandbox's user and runs what follows it."""
+    if not is_root():
+        return []
+    return ["setpriv", f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups", "--"]
 
 
 def _free_stage(sources: Iterable[Path]) -> Path:

@@ -57,6 +57,8 @@ def tree_bytes(folder: Path) -> int:
 def exceeded_by_processes(init: int, limits: Limits) -> Limit | None:
     """Return the limit that the sandbox's processes exceed together. Its own /proc lists them all and no others."""
     proc = f"/proc/{init}/root/proc"
+    if _knows_this_process(proc):
+        return None  # it is still being set up, and its root is still this machine's
     try:
         pids = [name for name in os.listdir(proc) if name.isdigit()]
     except OSError:
@@ -68,6 +70,13 @@ def exceeded_by_processes(init: int, limits: Limits) -> Limit | None:
     if sum(_resident_bytes(f"{proc}/{pid}/statm") for pid in pids) <= most:
         return None
     return Limit.MEMORY if sum(_own_bytes(f"{proc}/{pid}/smaps_rollup") for pid in pids) > most else None
+
+
+def _knows_this_process(proc: str) -> bool:
+    try:
+        return bool(os.readlink(f"{proc}/self"))
+    except OSError:
+        return False
 
 
 def _resident_bytes(statm: str) -> int:

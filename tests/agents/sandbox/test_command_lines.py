@@ -48,27 +48,39 @@ def test_without_apptainer_the_error_says_how_to_load_it(monkeypatch):
         Apptainer(Path("/images/python.sif"))
 
 
-def test_an_ordinary_user_takes_nothing_over(monkeypatch):
+OVERLAY = Overlay(root=Path("/runs/w"), lower="states/0", fork="forks/1")
+
+
+def test_an_ordinary_user_stays_and_mounts_in_a_user_namespace(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
-    assert identity.take_over([Path("/a"), Path("/b")]) == ([], [Path("/a"), Path("/b")])
+    assert identity.stage([Path("/a"), Path("/b")]) == ([], [Path("/a"), Path("/b")])
+    assert identity.become_sandbox_user() == []
     assert identity.sandbox_uid() == 1234
+    words, merged = OVERLAY.mount(Path("/runs/w"))
+    assert words[:4] == ["unshare", "--user", "--map-root-user", "--mount"]
+    assert words[-4:] == ["/runs/w", "states/0", "forks/1", "userxattr"]
+    assert merged == Path("/runs/w/forks/1/merged")
 
 
 def test_root_binds_its_sources_where_the_other_user_can_see_them_and_becomes_that_user(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    words, staged = identity.take_over([Path("/root/w"), Path("/mnt/data/python")])
-    stage = staged[0].parent
-    assert stage != Path("/mnt")  # mounting there would hide the second source
-    assert staged == [stage / "0", stage / "1"]
+    words, staged = identity.stage([Path("/root/w"), Path("/mnt/data/python")])
+    folder = staged[0].parent
+    assert folder != Path("/mnt")  # mounting there would hide the second source
+    assert staged == [folder / "0", folder / "1"]
     assert words[:4] == ["unshare", "--mount", "--propagation", "private"]
-    assert words[words.index("sh") + 1 :][:4] == [str(stage), "/root/w", "/mnt/data/python", "--"]
-    assert words[-5:] == ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "--"]
+    assert words[words.index("sh") + 1 :] == [str(folder), "/root/w", "/mnt/data/python", "--"]
+    assert identity.become_sandbox_user() == ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "--"]
+    words, merged = OVERLAY.mount(folder / "0")
+    assert words[0] == "/bin/sh"  # in the namespace that is there already
+    assert words[-1].startswith("redirect_dir=on,")
+    assert merged == folder / "0/forks/1/merged"
 
 
 def test_root_without_a_folder_to_mount_on_is_told_so(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(SandboxError, match="Create one of them"):
-        identity.take_over([stage / "w" for stage in identity.STAGES])
+        identity.stage([folder / "w" for folder in identity.STAGES])
 
 
 @pytest.mark.parametrize("name", ["max_memory_mib", "max_processes", "max_output_kib"])

@@ -9,6 +9,7 @@ import pytest
 
 from agents.sandbox.limits import Limit
 from agents.sandbox.sandbox import Sandbox
+from agents.sandbox.watch import exceeded_by_processes
 from tests.agents.sandbox.sandboxes import SMALL, attempt, empty_workspace, processes_with, python, shell
 
 
@@ -65,6 +66,10 @@ async def test_processes_are_counted_from_outside_too_for_kernels_that_count_the
     command = shell("for i in $(seq 12); do sleep 9 & done; wait")
     finished = await Sandbox(replace(SMALL, max_processes=8)).run(command, workspace, timeout_s=10.0)
     assert finished.stopped_by is Limit.PROCESSES
+
+
+def test_the_processes_of_this_machine_are_not_taken_for_those_of_a_sandbox_that_is_being_set_up():
+    assert exceeded_by_processes(os.getpid(), replace(SMALL, max_processes=1, max_memory_mib=1)) is None
 
 
 async def test_one_file_ends_at_its_limit(workspace):
