@@ -1,7 +1,7 @@
 """Where a workspace keeps what, and how a folder that a dead process left is put in order.
 
     lock          held by the process that has the workspace open
-    current       link to the tree: states/<n>
+    current       link to the tree: states/<n>; next, for a moment, is the link that replaces it
     states/<n>/   the tree; every other one is a fork made by copying, or a tree that a commit has replaced
     forks/<n>/    a fork made by overlay: upper/, work/ and merged/
     journal       the commit of an overlay, decided, and until it has been carried out
@@ -44,6 +44,10 @@ class Layout:
     def journal(self) -> Path:
         return self.root / "journal"
 
+    @property
+    def _next(self) -> Path:
+        return self.root / "next"
+
     def make(self) -> None:
         """Create the folders. Raises ConfigError when `root` is not empty."""
         self.root.mkdir(parents=True, exist_ok=True)
@@ -70,10 +74,9 @@ class Layout:
 
     def point_at(self, state: str) -> None:
         """Make states/`state` the tree, in one step that no crash can split: the renaming of a link."""
-        link = self.root / "next"
-        link.unlink(missing_ok=True)
-        link.symlink_to(f"states/{state}")
-        link.rename(self.current)
+        self._next.unlink(missing_ok=True)
+        self._next.symlink_to(f"states/{state}")
+        self._next.rename(self.current)
 
     def write_journal(self, fork: str, changes: list[Change]) -> None:
         """Decide a commit, in one step: the renaming of a file. From here on it is carried out, by whoever is alive."""
@@ -103,6 +106,7 @@ class Layout:
         if not self.current.is_symlink():
             raise ConfigError(f"{self.root} holds no workspace, or one whose creation was broken off. Remove it.")
         self.carry_out_journal()
+        self._next.unlink(missing_ok=True)
         self.remove_all_but_tree()
 
     def remove_all_but_tree(self) -> None:

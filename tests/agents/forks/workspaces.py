@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from agents.forks.methods import Copies, Overlays
+from agents.forks.workspace import Fork, Workspace
+from agents.sandbox.results import Finished
 from agents.sandbox.sandbox import Sandbox
-from tests.agents.sandbox.sandboxes import SMALL
+from tests.agents.sandbox.sandboxes import SMALL, shell
 
 METHODS = [Copies(), Overlays()]
+
+
+async def run(place: Workspace | Fork, text: str, timeout_s: float = 10.0) -> Finished:
+    """Run a shell's text in a workspace or a fork."""
+    return await place.run(shell(text), timeout_s=timeout_s)
 
 
 def sandbox() -> Sandbox:
