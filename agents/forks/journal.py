@@ -27,6 +27,7 @@ def carry_out(changes: Sequence[Change], upper: Path, tree: Path, trash: Path) -
                     _move_away(target, lost)
                 source.rename(target)
             case "enter":
+                _make_writable(source)
                 _make_writable(target)
             case "leave":
                 target.chmod(change.mode)

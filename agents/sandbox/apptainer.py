@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.sandbox.launch import WORKSPACE, Launch, View, inner_environment
+from agents.sandbox.launch import GATE, WORKSPACE, Launch, View, inner_environment
 from agents.sandbox.limits import Limits
 from agents.sandbox.overlay import Overlay
 from agents.sandbox.results import SandboxError
@@ -34,6 +34,7 @@ class Apptainer:
             *("--bind", f"{view}:{WORKSPACE}:rw", "--pwd", WORKSPACE),
             *(word for name, value in variables for word in ("--env", f"{name}={value}")),
             str(self._image),
+            *GATE,
             *limits.prlimit(),
             *command,
         ]

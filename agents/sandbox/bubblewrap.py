@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.sandbox.identity import become_sandbox_user, stage
-from agents.sandbox.launch import WORKSPACE, Launch, View, inner_environment
+from agents.sandbox.launch import GATE, WORKSPACE, Launch, View, inner_environment
 from agents.sandbox.limits import MIB, Limits
 from agents.sandbox.overlay import Overlay
 from agents.sandbox.results import SandboxError
@@ -42,14 +42,13 @@ class Bubblewrap:
         see, [root, *prefixes] = stage([place.resolve(), *self._prefixes])
         mount, workspace = view.mount(root) if isinstance(view, Overlay) else ([], root)
         status_here, status = os.pipe()
-        go, go_here = os.pipe()
         data = [_readable(content) for content in (filter_program(), _PASSWD, _GROUP)]
         arguments = [
             *see,
             *mount,
             *become_sandbox_user(),
             "bwrap",
-            *_isolation(status, go, data[0]),
+            *_isolation(status, data[0]),
             *_system(data[1], data[2]),
             *_scratch(limits),
             *(word for pair in zip(prefixes, self._prefixes, strict=True) for word in ("--ro-bind", *map(str, pair))),
@@ -57,17 +56,18 @@ class Bubblewrap:
             *("--remount-ro", "/", "--chdir", WORKSPACE),
             *_environment(inner_environment(self._python_prefix)),
             "--",
+            *GATE,
             *limits.prlimit(),
             *command,
         ]
-        return Launch(arguments=arguments, descriptors=[status, go, *data], status=status_here, go=go_here)
+        return Launch(arguments=arguments, descriptors=[status, *data], status=status_here)
 
 
-def _isolation(status: int, go: int, seccomp: int) -> list[str]:
+def _isolation(status: int, seccomp: int) -> list[str]:
     return [
         *("--unshare-all", "--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"),
         *("--hostname", "sandbox", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
-        *("--seccomp", str(seccomp), "--json-status-fd", str(status), "--block-fd", str(go)),
+        *("--seccomp", str(seccomp), "--json-status-fd", str(status)),
     ]
 
 

@@ -22,15 +22,18 @@ HOST_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 class Launch:
     """A command line and this side's ends of what passes through it.
 
-    `descriptors` are inherited by the command and closed here once it has started. `status` gives bubblewrap's JSON
-    documents, and a byte into `go` lets the command begin; both are None where the isolating program has no such
-    thing.
+    `descriptors` are inherited by the isolating program and closed here once it has started. `status` gives
+    bubblewrap's JSON documents; None where the isolating program tells nothing.
     """
 
     arguments: Sequence[str]
     descriptors: Sequence[int] = ()
     status: int | None = None
-    go: int | None = None
+
+
+GATE = ("/bin/sh", "-c", 'echo ready >&0; read -r go && exec "$@" </dev/null', "sh")
+"""Stands before every command, with a socket as its stdin: says that the set-up is done, and lets the command begin
+when it is told so; when we have died meanwhile, it ends."""
 
 
 class Launcher(Protocol):

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 from agents.forks.layout import Layout
 from agents.forks.methods import OverlaidTree
-from agents.forks.trees import copy_tree, fingerprint
+from agents.forks.trees import copy_tree, fingerprint, remove_tree
 from agents.forks.workspace import Workspace
 from precall.errors import ConfigError
 from tests.agents.forks.workspaces import METHODS, folder, mounts, sandbox, snapshot, write_tree
@@ -65,6 +64,8 @@ async def prepare(root, method):
     fork = await workspace.fork()
     assert (await fork.run(shell(CHANGES), timeout_s=10.0)).returncode == 0
     before = snapshot(workspace.tree)
+    for work in (root / "prepared" / "forks").glob("*/work"):
+        remove_tree(work)  # the kernel's, and closed to an ordinary user's copying
     copy_tree(root / "prepared", root / "kept")
     await fork.commit()
     after = snapshot(workspace.tree)
@@ -103,7 +104,7 @@ def test_death_at_any_step_of_a_commit_leaves_the_state_before_or_after(root, me
         seen = recovered(copy)
         assert seen in (before, after), f"torn at step {number}"
         states.append(seen == after)
-        shutil.rmtree(copy)
+        remove_tree(copy)
         if not has_died:
             break
         number += 1
@@ -125,7 +126,7 @@ def test_death_during_the_recovery_from_a_death_changes_nothing(root):
             state = recovered(copy)
             assert state in (before, after), f"torn at step {number}, then at step {again}"
             seen.append(state == after)
-            shutil.rmtree(copy)
+            remove_tree(copy)
     assert set(seen) == {False, True}
 
 

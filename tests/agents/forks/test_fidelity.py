@@ -76,7 +76,7 @@ STEPS = st.one_of(
 )
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", METHODS if os.geteuid() == 0 else METHODS[:1], ids=lambda method: method.name)
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scripts=st.lists(st.lists(STEPS, min_size=3, max_size=15), min_size=2, max_size=2))
 def test_any_commands_in_committed_forks_leave_what_they_leave_in_place(method, scripts):
