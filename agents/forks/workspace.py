@@ -137,10 +137,14 @@ class Workspace:
         if await asyncio.to_thread(self._layout.carry_out_journal):
             self.version += 1
 
-    async def aclose(self) -> None:
-        """Remove every fork and give the workspace back; the tree stays. Commands that still run are the caller's."""
+    async def settle(self) -> None:
+        """Wait until what goes on behind the caller, above all removals, has ended."""
         while self._work:
             await asyncio.gather(*self._work, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        """Remove every fork and give the workspace back; the tree stays. Commands that still run are the caller's."""
+        await self.settle()
         await asyncio.to_thread(self._layout.recover)
         os.close(self._lock)
 
