@@ -41,9 +41,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--files", type=int, default=NUM_FILES)
-    parser.add_argument(
-        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the file system to measure"
-    )
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to measure")
     options = parser.parse_args(arguments)
     asyncio.run(bench(options.folder, options.files, options.repeats))
 
@@ -63,7 +61,8 @@ async def bench(folder: Path, num_files: int, num_repeats: int) -> None:
         for workspace in workspaces:
             await workspace.aclose()
     print_table(seconds, num_files, num_repeats)
-    write_bench("forks", {"num_files": num_files, "num_repeats": num_repeats, "seconds": seconds, **medians(seconds)})
+    figures = {"num_files": num_files, "num_repeats": num_repeats, "median_ms": medians(seconds)}
+    write_bench("forks", figures, seconds=seconds)
 
 
 def write_files(source: Path, num_files: int) -> None:
@@ -96,10 +95,8 @@ async def measure(workspace: Workspace, seconds: Seconds) -> None:
 
 def medians(seconds: dict[str, Seconds]) -> dict[str, Any]:
     return {
-        "median_ms": {
-            method: {what: round(1000 * median(values), 2) for what, values in steps.items()}
-            for method, steps in seconds.items()
-        }
+        method: {what: round(1000 * median(values), 2) for what, values in steps.items()}
+        for method, steps in seconds.items()
     }
 
 

@@ -13,7 +13,7 @@ from agents.sandbox.sandbox import Sandbox
 from precall.errors import ForkError
 
 MIN_FILES_FOR_OVERLAY = 1000
-"""Below it a copy takes no longer than mounting an overlay for the command; docs/sandbox.md has the measurement."""
+"""Below it a copy takes some tens of milliseconds, and a command can tell less of it than of an overlay."""
 # Where an ordinary user mounts the overlay, renaming a folder fails, which a program in place would not see.
 _TRIAL = "import os; os.remove('old'); os.rename('folder', 'renamed'); open('renamed/new', 'w').close()"
 

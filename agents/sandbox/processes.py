@@ -120,7 +120,7 @@ async def _start(launch: Launch) -> Processes:
     try:
         outer = await asyncio.create_subprocess_exec(
             *launch.arguments,
-            stdin=gate_inside,
+            stdin=gate_inside.fileno(),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=HOST_ENVIRONMENT,
