@@ -145,8 +145,10 @@ class Workspace:
     async def aclose(self) -> None:
         """Remove every fork and give the workspace back; the tree stays. Commands that still run are the caller's."""
         await self.settle()
-        await asyncio.to_thread(self._layout.recover)
-        os.close(self._lock)
+        try:
+            await asyncio.to_thread(self._layout.recover)
+        finally:
+            os.close(self._lock)
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

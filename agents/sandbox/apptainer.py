@@ -18,8 +18,10 @@ class Apptainer:
     """Isolates commands with Apptainer, in the container image `image`."""
 
     def __init__(self, image: Path) -> None:
-        if shutil.which("apptainer") is None:
+        program = shutil.which("apptainer")
+        if program is None:
             raise SandboxError("apptainer is not here. On a cluster load its module: module load apptainer")
+        self._program = program
         self._image = image
 
     def launch(self, command: Sequence[str], view: View, limits: Limits) -> Launch:
@@ -29,7 +31,7 @@ class Apptainer:
             raise SandboxError(f"{view} holds a comma or colon, which end an option of Apptainer. Rename the folder.")
         variables = inner_environment(None).items()
         arguments = [
-            *("apptainer", "--quiet", "exec", "--containall", "--cleanenv", "--no-home", "--no-privs"),
+            *(self._program, "--quiet", "exec", "--containall", "--cleanenv", "--no-home", "--no-privs"),
             *("--net", "--network", "none", "--hostname", "sandbox"),
             *("--bind", f"{view}:{WORKSPACE}:rw", "--pwd", WORKSPACE),
             *(word for name, value in variables for word in ("--env", f"{name}={value}")),

@@ -1,13 +1,14 @@
 """The command line of bubblewrap: what a sandboxed program sees, and what it does not."""
 
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from agents.sandbox.identity import become_sandbox_user, stage
-from agents.sandbox.launch import GATE, WORKSPACE, Launch, View, inner_environment
+from agents.sandbox.launch import GATE, HOST_ENVIRONMENT, WORKSPACE, Launch, View, inner_environment
 from agents.sandbox.limits import MIB, Limits
 from agents.sandbox.overlay import Overlay
 from agents.sandbox.results import SandboxError
@@ -28,8 +29,10 @@ class Bubblewrap:
     """
 
     def __init__(self) -> None:
+        if platform.machine() != "x86_64":
+            raise SandboxError(f"The machine is {platform.machine()}; the sandbox's system-call filter is for x86_64.")
         for program, package in PROGRAMS.items():
-            if shutil.which(program) is None:
+            if shutil.which(program, path=HOST_ENVIRONMENT["PATH"]) is None:
                 raise SandboxError(
                     f"{program} is not installed; model-written programs run in it. Install it: apt install {package}"
                 )

@@ -1,5 +1,7 @@
 """What a sandboxed command may use, and the part of it that the kernel holds per process."""
 
+import os
+import re
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
@@ -46,12 +48,14 @@ class Limits:
         """Return the command that sets the resource limits and then runs what follows it.
 
         It has to run inside: since Linux 5.14 processes are counted per user namespace, so that within the sandbox's
-        own each sandbox is counted alone.
+        own each sandbox is counted alone. Before, all that a user runs counted, and the watcher has to do.
         """
+        version = re.match(r"(\d+)\.(\d+)", os.uname().release)
+        is_counted_alone = version is not None and (int(version[1]), int(version[2])) >= (5, 14)
         return [
             "prlimit",
             f"--as={self.max_memory_mib * MIB}",
-            f"--nproc={self.max_processes}",
+            *([f"--nproc={self.max_processes}"] if is_counted_alone else []),
             f"--nofile={self.max_open_files}",
             f"--fsize={self.max_file_mib * MIB}",
             f"--cpu={self.max_cpu_s}",

@@ -33,12 +33,15 @@ class Sandbox:
         started_s = time.monotonic()
         async with start(self._launcher.launch(command, view, self.limits)) as processes:
             max_bytes = self.limits.max_output_kib * 1024
-            async with asyncio.TaskGroup() as group:
-                outputs = [group.create_task(read_cut(stream, max_bytes)) for stream in processes.outputs]
+            outputs = [asyncio.create_task(read_cut(stream, max_bytes)) for stream in processes.outputs]
+            try:
                 stopped_by = await self._wait(processes, view, timeout_s)
                 processes.kill()
+                stdout, stderr = await asyncio.gather(*outputs)
+            finally:
+                for output in outputs:
+                    output.cancel()
             returncode = await processes.wait()
-        stdout, stderr = (output.result() for output in outputs)
         if stopped_by is None and returncode is None:
             raise SandboxError(_setup_message(stderr))
         if stopped_by is None and await asyncio.to_thread(is_too_large, view, self.limits):

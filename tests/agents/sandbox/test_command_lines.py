@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,7 +26,7 @@ def apptainer(tmp_path, monkeypatch):
 def test_apptainer_is_given_the_workspace_no_network_a_fixed_environment_and_the_limits(apptainer):
     launch = apptainer.launch(["bash", "-c", "true"], Path("/runs/w"), Limits(max_processes=7))
     words = list(launch.arguments)
-    assert words[:3] == ["apptainer", "--quiet", "exec"]
+    assert [Path(words[0]).name, *words[1:3]] == ["apptainer", "--quiet", "exec"]
     assert {"--containall", "--cleanenv", "--no-home", "--no-privs"} < set(words)
     assert words[words.index("--network") + 1] == "none"
     assert words[words.index("--bind") + 1] == "/runs/w:/workspace:rw"
@@ -82,6 +83,12 @@ def test_root_without_a_folder_to_mount_on_is_told_so(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(SandboxError, match="Create one of them"):
         identity.stage([folder / "w" for folder in identity.STAGES])
+
+
+@pytest.mark.parametrize(("release", "is_set"), [("5.13.9-x", False), ("5.14.0", True), ("6.1.0-30-amd64", True)])
+def test_processes_are_limited_by_the_kernel_where_it_counts_them_per_namespace(monkeypatch, release, is_set):
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=release))
+    assert ("--nproc=64" in Limits().prlimit()) is is_set
 
 
 @pytest.mark.parametrize("name", ["max_memory_mib", "max_processes", "max_output_kib"])
