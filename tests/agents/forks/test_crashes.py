@@ -25,7 +25,7 @@ rm link; mkdir link; echo 3 > link/h; rm -r empty; echo 4 > empty; chmod 500 d; 
 """
 # Before any of these happens, the process can die; between two of them there is nothing to be seen from outside.
 DEADLY = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.chmod", "os.utime", "os.removexattr"}
-DEADLY |= {"subprocess.Popen", "os.truncate", "open"}
+DEADLY |= {"subprocess.Popen", "os.truncate", "open", "write"}
 
 
 @pytest.fixture
@@ -47,8 +47,16 @@ def die_at(number, function):
                 if num_steps == number:
                     os._exit(9)
 
+        def write_in_steps(path, text):
+            with path.open("w") as file:
+                for part in (text[: len(text) // 2], text[len(text) // 2 :]):
+                    count("write", ())
+                    file.write(part)
+                    file.flush()
+
         try:
             sys.addaudithook(count)
+            Path.write_text = write_in_steps
             function()
             os._exit(0)
         finally:
