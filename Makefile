@@ -76,6 +76,10 @@ lossless: $(STAMP) ## compare resident sequences with separate requests, token b
 bench-engine: $(STAMP) ## measure residency and drafts against separate requests at 1 to 32 agents (ARGS='--blocks 3')
 	$(PYTHON) -m harness.engine_checks.bench $(ARGS)
 
+.PHONY: bench-forks
+bench-forks: $(STAMP) ## measure forks of a workspace of 10,000 files, by copying and by overlay (ARGS='--folder DIR')
+	$(PYTHON) -m harness.fork_bench $(ARGS)
+
 .PHONY: ablation
 ablation: $(STAMP) ## measure O1, O2 and O3 one by one, prefix caching on and off, beside the cost model
 	$(PYTHON) -m harness.engine_checks.ablation $(ARGS)

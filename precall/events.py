@@ -26,6 +26,8 @@ class EventKind(StrEnum):
     EXECUTION_LAUNCHED = "execution_launched"  # name, arguments
     EXECUTION_REFUSED = "execution_refused"  # name, arguments, reason
     EXECUTION_ENDED = "execution_ended"  # name, arguments, fate, launched_s, duration_s
+    COMMIT_ENDED = "commit_ended"
+    # name, arguments, has_changed (None: the fork was not committed), fork_s (to make it), duration_s, message
     CALL_SETTLED = "call_settled"
     # name, arguments, confirmed_s, outcome, is_predicted, is_eligible, is_executed (by the engine), duration_s,
     # is_error, observation_hash

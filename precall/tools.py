@@ -21,6 +21,8 @@ class Effect(StrEnum):
     """The observation depends on the arguments alone."""
     READ = "read"
     """The observation depends on state that the tool leaves as it was."""
+    WORKSPACE = "workspace"
+    """Changes a state that `Tool.fork` can fork, and nothing else."""
     WRITE = "write"
     """Changes state."""
     UNKNOWN = "unknown"
@@ -28,7 +30,29 @@ class Effect(StrEnum):
 
     @property
     def changes_state(self) -> bool:
-        return self in (Effect.WRITE, Effect.UNKNOWN)
+        return self in (Effect.WORKSPACE, Effect.WRITE, Effect.UNKNOWN)
+
+
+class Fork(Protocol):
+    """The state that tools of effect `workspace` change, forked for one predicted call. Source: ours; the paper leaves
+    tools with state out and says that they would need undo."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What `Tool.function` is, at work in the fork. A coroutine function, of which nothing goes on after it has
+        been cancelled."""
+        ...
+
+    async def commit(self) -> bool:
+        """Make the fork's state the state, at once and wholly, and return whether that has changed it.
+
+        Raises ForkError when it cannot be done, and its kind StaleForkError when the state has changed since the fork
+        was made; then the state is as it was.
+        """
+        ...
+
+    async def discard(self) -> None:
+        """Remove the fork; what has been committed stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +61,8 @@ class Tool:
 
     `parameters` is a JSON schema of type object. `function` takes the arguments by keyword and may be a coroutine
     function; a plain one runs in a thread of its own, which cannot be stopped: after a time-out or a cancellation it
-    runs on to its end and what it returns is dropped.
+    runs on to its end and what it returns is dropped. `fork` makes a fork of the state that a tool of effect
+    `workspace` changes, and raises ForkError when it cannot; without it the tool is never launched ahead.
     """
 
     name: str
@@ -47,8 +72,14 @@ class Tool:
     effect: Effect = Effect.UNKNOWN
     timeout_s: float = 30.0
     max_observation_chars: int = 100_000
+    fork: Callable[[], Awaitable[Fork]] | None = None
 
     def __post_init__(self) -> None:
+        if self.fork is not None and self.effect is not Effect.WORKSPACE:
+            raise ConfigError(
+                f"Tool {self.name} has a fork and effect {self.effect}; its effect must be workspace. Leave the fork "
+                "out if the tool changes anything that a fork does not hold."
+            )
         if self.timeout_s <= 0:
             raise ConfigError(f"timeout_s of tool {self.name} is {self.timeout_s}; it must be > 0.")
         if self.max_observation_chars < 1:

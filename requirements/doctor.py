@@ -6,6 +6,7 @@ python3 requirements/doctor.py cpu|cuda
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,15 @@ NUM_FREE_GIB = {"cpu": 6, "cuda": 20}
 
 def main() -> int:
     wanted = sys.argv[1] if len(sys.argv) > 1 else "cpu"
-    checks = [check_system(), check_python(), check_make(), check_disk(wanted), check_memory(), check_cores()]
+    checks = [
+        check_system(),
+        check_python(),
+        check_make(),
+        check_disk(wanted),
+        check_memory(),
+        check_cores(),
+        check_sandbox(),
+    ]
     checks.append(check_cpu_flags() if wanted == "cpu" else check_gpu())
     for is_good, text, remedy in checks:
         print(f"{'ok     ' if is_good else 'MISSING'}  {text}" + ("" if is_good else f"\n         -> {remedy}"))
@@ -91,6 +100,29 @@ def check_cores() -> Check:
         num_cores >= 2,
         f"cores: {num_cores}, 2 needed",
         "With one core the target and its clients disturb each other; use 2 or more.",
+    )
+
+
+def check_sandbox() -> Check:
+    """The agents run what models write in bubblewrap; docs/sandbox.md."""
+    if not shutil.which("bwrap"):
+        return (
+            False,
+            "sandbox: no bubblewrap",
+            "Install it: `apt install bubblewrap`. Only the agents' sandbox needs it.",
+        )
+    told = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"(\d+)\.(\d+)", told)
+    tried = subprocess.run(
+        ["bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (
+        tried.returncode == 0,
+        f"sandbox: bubblewrap {version[0] if version else 'of unknown version'} {tried.stderr.strip()}".rstrip(),
+        "It needs bubblewrap 0.8 or later and user namespaces: allow them here, see docs/sandbox.md.",
     )
 
 

@@ -276,5 +276,6 @@ def test_speculation_off_predicts_nothing_and_tells_the_same_tools_apart():
     tools = [World().tool(str(effect), effect, 1.0) for effect in Effect]
     on = ClientSpeculation(ScriptedDraft(turns=[]), LaunchPolicy(), run_tool, EventRecorder("t", [].append))
     off = NoSpeculation()
-    assert [off.is_eligible(tool) for tool in tools] == [True, True, False, False]
-    assert [on.is_eligible(tool) for tool in tools] == [True, True, False, False]
+    tools.append(World().workspace_tool("forkable", 1.0, lambda state: None))
+    assert [off.is_eligible(tool) for tool in tools] == [True, True, False, False, False, True]
+    assert [on.is_eligible(tool) for tool in tools] == [True, True, False, False, False, True]

@@ -194,8 +194,15 @@ def test_cancelling_a_call_raises_in_the_caller_and_leaves_no_task(is_plain):
 
 
 def test_only_writes_and_unknown_effects_change_state_and_unknown_is_the_default():
-    assert [effect for effect in Effect if effect.changes_state] == [Effect.WRITE, Effect.UNKNOWN]
+    writing = [Effect.WORKSPACE, Effect.WRITE, Effect.UNKNOWN]
+    assert [effect for effect in Effect if effect.changes_state] == writing
     assert tool(sync_echo).effect is Effect.UNKNOWN
+
+
+@pytest.mark.parametrize("effect", [effect for effect in Effect if effect is not Effect.WORKSPACE])
+def test_a_fork_for_a_tool_that_changes_what_no_fork_holds_is_refused(effect):
+    with pytest.raises(ConfigError, match=f"Tool f has a fork and effect {effect}; its effect must be workspace"):
+        tool(sync_echo, effect=effect, fork=sync_echo)
 
 
 @pytest.mark.parametrize("limits", [{"timeout_s": 0.0}, {"timeout_s": -1.0}, {"max_observation_chars": 0}])

@@ -20,12 +20,19 @@ NUMBERS = {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type
 
 
 def make_tools(world, seconds, can_fail):
-    """Tools of every effect; `double` fails on odd numbers if `can_fail`."""
+    """Tools of every effect; if `can_fail`, some fail on some numbers and forks take time to make."""
 
     def double(x, y=0):
         if can_fail and x % 2:
             raise ValueError(f"{int(x)} is odd")
         return float(2 * x + y)
+
+    def patch(state, x, **_):
+        if can_fail and x == 2:
+            state.append(-1)
+            raise ValueError("half done")
+        state.append(int(x) + 10 * len(state))
+        return list(state)
 
     late = world.tool("late_read", Effect.READ, seconds["late_read"])
 
@@ -39,11 +46,13 @@ def make_tools(world, seconds, can_fail):
         replace(late, function=read_at_the_end),
         world.tool("write", Effect.WRITE, seconds["write"], lambda x, **_: world.state.append(int(x))),
         world.tool("count", Effect.UNKNOWN, seconds["count"], lambda **_: world.state.append(len(world.state))),
+        world.workspace_tool("patch", seconds["patch"], patch, fork_s=seconds["patch"] / 4 * can_fail),
+        world.workspace_tool("look", seconds["look"], lambda state, **_: list(state)),
     ]
     return [replace(tool, parameters=NUMBERS, timeout_s=3.0) for tool in tools]
 
 
-TOOL_NAMES = ["double", "early_read", "late_read", "write", "count"]
+TOOL_NAMES = ["double", "early_read", "late_read", "write", "count", "patch", "look"]
 
 
 @st.composite
@@ -113,6 +122,7 @@ def test_speculation_never_changes_the_trajectory_nor_the_state(script, seconds,
     for entry in ("name", "arguments", "is_error", "is_eligible", "observation_hash"):
         assert on.data(EventKind.CALL_SETTLED, entry) == off.data(EventKind.CALL_SETTLED, entry)
     assert world_on.state == world_off.state
+    assert world_on.num_forks == 0
 
 
 @settings(max_examples=60, deadline=None)

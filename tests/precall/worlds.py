@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from precall.calls import ToolCall
+from precall.errors import StaleForkError
 from precall.events import Event, EventKind, EventRecorder, now_s
 from precall.ledger import Ledger
 from precall.policy import LaunchPolicy
@@ -41,6 +42,8 @@ class World:
 
     state: list[int] = field(default_factory=list)
     log: list[tuple[float, str, str, Any]] = field(default_factory=list)
+    version: int = 0
+    num_forks: int = 0
 
     def tool(
         self, name: str, effect: Effect, seconds: float, function: Callable[..., Any] = lambda **_: "ok", **limits: Any
@@ -67,9 +70,54 @@ class World:
     def writer(self, seconds: float, name: str = "write") -> Tool:
         return self.tool(name, Effect.WRITE, seconds, lambda x: self.state.append(x))
 
+    def workspace_tool(
+        self, name: str, seconds: float, function: Callable[..., Any], fork_s: float = 0.0, **limits: Any
+    ) -> Tool:
+        """Return a tool that changes the state and nothing else: `function` is given the state, or a fork's."""
+
+        def work(**arguments: Any) -> Any:
+            self.version += 1
+            return function(self.state, **arguments)
+
+        async def fork() -> WorldFork:
+            await asyncio.sleep(fork_s)
+            state, version = list(self.state), self.version
+            in_fork = self.tool(name, Effect.WRITE, seconds, lambda **arguments: function(state, **arguments))
+            self.num_forks += 1
+            return WorldFork(world=self, state=state, version=version, function=in_fork.function)
+
+        return replace(self.tool(name, Effect.WORKSPACE, seconds, work, **limits), fork=fork)
+
     def starts(self, name: str) -> list[float]:
         """Return when each run of the tool `name` began."""
         return [time_s for time_s, what, tool, _ in self.log if (what, tool) == ("start", name)]
+
+
+@dataclass(slots=True, kw_only=True)
+class WorldFork:
+    """A fork of a world's state. `num_forks` of the world counts those that are neither committed nor discarded."""
+
+    world: World
+    state: list[int]
+    version: int
+    function: Callable[..., Any]
+    is_over: bool = False
+
+    async def commit(self) -> bool:
+        if self.version != self.world.version:
+            raise StaleForkError("the state has changed")
+        has_changed = self.state != self.world.state
+        self.world.state[:] = self.state
+        self.world.version += has_changed
+        self._end()
+        return has_changed
+
+    async def discard(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self.world.num_forks -= not self.is_over
+        self.is_over = True
 
 
 @dataclass(slots=True, kw_only=True)

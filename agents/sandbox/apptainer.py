@@ -1,0 +1,43 @@
+"""The command line of Apptainer, for clusters that have it and no bubblewrap. Its form is tested; it has not been run.
+
+It needs an image with Python and prlimit in it. Apptainer tells nothing of its processes, so the watcher counts size
+and the machine's reserve only, and memory is bounded per process, not in sum.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from agents.sandbox.launch import GATE, WORKSPACE, Launch, View, inner_environment
+from agents.sandbox.limits import Limits
+from agents.sandbox.overlay import Overlay
+from agents.sandbox.results import SandboxError
+
+
+class Apptainer:
+    """Isolates commands with Apptainer, in the container image `image`."""
+
+    def __init__(self, image: Path) -> None:
+        program = shutil.which("apptainer")
+        if program is None:
+            raise SandboxError("apptainer is not here. On a cluster load its module: module load apptainer")
+        self._program = program
+        self._image = image
+
+    def launch(self, command: Sequence[str], view: View, limits: Limits) -> Launch:
+        if isinstance(view, Overlay):
+            raise SandboxError("Forks by overlay need bubblewrap; make them by copying where Apptainer is used.")
+        if "," in str(view) or ":" in str(view):
+            raise SandboxError(f"{view} holds a comma or colon, which end an option of Apptainer. Rename the folder.")
+        variables = inner_environment(None).items()
+        arguments = [
+            *(self._program, "--quiet", "exec", "--containall", "--cleanenv", "--no-home", "--no-privs"),
+            *("--net", "--network", "none", "--hostname", "sandbox"),
+            *("--bind", f"{view}:{WORKSPACE}:rw", "--pwd", WORKSPACE),
+            *(word for name, value in variables for word in ("--env", f"{name}={value}")),
+            str(self._image),
+            *GATE,
+            *limits.prlimit(),
+            *command,
+        ]
+        return Launch(arguments=arguments)
