@@ -176,14 +176,17 @@ class BatchingEngine:
         sequence.state = State.INPUT
         sequence.num_tokens = sequence.num_left = goes.num_tokens
         sequence.num_input_left = goes.num_input_tokens
+        self._running[sequence] = None
+        self._inputs.append(sequence)
+        if goes.is_drafted:
+            sequence.num_generated += goes.num_input_tokens - 1
+            return
         num_old = sequence.num_context + 1 - sequence.num_prompt_tokens
         generated, put_in = Segment(sequence.key, num_old), Segment(goes.input_key, goes.num_input_tokens - 1)
         sequence.path = (*sequence.path, generated, put_in)
         sequence.num_prompt_tokens += num_old + goes.num_input_tokens - 1
         sequence.num_generated = 0
         sequence.key = object() if goes.key is None else goes.key
-        self._running[sequence] = None
-        self._inputs.append(sequence)
 
     def _end(self, sequence: Sequence) -> None:
         if sequence.state is State.DECODING:

@@ -20,12 +20,13 @@ class Goes:
     """The sequence goes on: `num_input_tokens` are computed at once, as a prompt's are, then `num_tokens` are
     generated. Without input tokens it decodes on in the same batch. With them, the first is the last token generated,
     which has not been computed; `input_key` addresses the others and `key` what is generated next, should a prompt
-    bring them again."""
+    bring them again. With `is_drafted` the others are tokens of its own that were drafted, and are verified here."""
 
     num_tokens: int
     num_input_tokens: int = 0
     input_key: Hashable = None
     key: Hashable = None
+    is_drafted: bool = False
 
 
 class Hold(Enum):
