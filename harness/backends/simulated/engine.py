@@ -226,7 +226,7 @@ class BatchingEngine:
         """Fill the next step, and find how many like it follow."""
         self._end_leaving()
         batch = self._batch
-        while batch.num and batch.num_blocks_in(1) > self.kv.num_available:
+        while not self._has_room_for(1):
             self._preempt()
         num_tokens = self._schedule_inputs() if self._inputs or self._waiting else 0
         if num_tokens:
@@ -243,15 +243,15 @@ class BatchingEngine:
             return
         num_steps = batch.num_steps_to_end()
         # Blocks for a part of the stretch, and then see: whoever came last gives up its own.
-        while num_steps > 1 and batch.num_blocks_in(num_steps) > self.kv.num_available:
-            num_steps = num_steps // 2
+        while num_steps > 1 and not self._has_room_for(num_steps):
+            num_steps //= 2
         self._num_steps = num_steps
         self.next_s = self._start_s + batch.duration_s(num_steps)
 
     def _schedule_inputs(self) -> int:
         kv, limits = self.kv, self.limits
         # Decoding takes its blocks first.
-        num_reserved = self._batch.num_blocks_in(1) if self._batch.num else 0
+        num_reserved = self._batch.num_blocks_in(1)
         room = limits.max_batched_tokens - self._batch.num
         num_tokens = 0
         for sequence in self._inputs:
@@ -316,6 +316,13 @@ class BatchingEngine:
         self.counts.num_preemptions += 1
         self._release(sequence)
         self._waiting.appendleft(sequence)
+
+    def _has_room_for(self, num_steps: int) -> bool:
+        batch, num_available = self._batch, self.kv.num_available
+        # At most this many, which is quick to say and mostly enough.
+        if batch.num * (num_steps // self.limits.block_size + 1) <= num_available:
+            return True
+        return batch.num_blocks_in(num_steps) <= num_available
 
     def _blocks(self, num_tokens: int) -> int:
         return -(-num_tokens // self.limits.block_size)
