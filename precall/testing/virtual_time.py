@@ -2,6 +2,7 @@
 
 Rules:
 - Time passes only when nothing is ready to run; it then jumps to the next timer. `loop.time()` starts at 0.
+- Timers of one time fire in the order in which they were set, which asyncio leaves open.
 - Nothing ready and no timer is a deadlock, and raises DeadlockError.
 - Time stands still while a thread works that was started during the run (a plain tool has one): the loop waits for it
   in real time. A thread that works longer than `thread_patience_s` counts as hung, and holds the clock no more.
@@ -10,10 +11,12 @@ Rules:
 """
 
 import asyncio
+import math
 import selectors
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
@@ -67,9 +70,21 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self, thread_patience_s: float = 5.0) -> None:
         self._jumping = _JumpingSelector(thread_patience_s)
         super().__init__(self._jumping)
+        self._last_at: dict[float, float] = {}
 
     def time(self) -> float:
         return self._jumping.now_s
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        # The smallest step later than the last one for this time: too little for the clock, enough for the order.
+        last_s = self._last_at.pop(when, None)
+        given_s = when if last_s is None else math.nextafter(last_s, math.inf)
+        self._last_at[when] = given_s
+        while (oldest := next(iter(self._last_at))) < self._jumping.now_s:
+            del self._last_at[oldest]
+        return super().call_at(given_s, callback, *args, context=context)
 
     def run_in_executor(self, *_: Any) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]
         raise RuntimeError("Virtual time cannot tell when a pool's thread works; start a thread of its own instead.")

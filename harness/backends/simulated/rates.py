@@ -1,5 +1,6 @@
 """What a simulated engine costs and what it holds: seconds of a step by what is scheduled in it, and its limits."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from precall.errors import ConfigError
@@ -14,7 +15,9 @@ class StepRates:
         step_s + experts_s (1 - (1 - expert_share)^(b + p)) + sequence_s b + context_token_s c + prefill_token_s p
 
     `experts_s` is the time of reading all experts of a mixture once, of which each token picks `expert_share` at
-    random; 0 for a dense model, whose weights are part of `step_s`.
+    random; 0 for a dense model, whose weights are part of `step_s`. A step that only decodes counts as many sequences
+    as the next of `padded_sizes`, as with CUDA graphs, which exist for some batch sizes alone; beyond the last, and
+    where there are none, it counts what it has.
     """
 
     step_s: float
@@ -23,9 +26,10 @@ class StepRates:
     expert_share: float = 0.0
     context_token_s: float = 0.0
     prefill_token_s: float = 0.0
+    padded_sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
+        for name in ("step_s", "sequence_s", "experts_s", "expert_share", "context_token_s", "prefill_token_s"):
             value = getattr(self, name)
             if not 0.0 <= value < float("inf"):
                 raise ConfigError(f"{name} is {value}; it must be 0 or more.")
@@ -36,6 +40,9 @@ class StepRates:
 
     def duration_s(self, num_decoding: int, num_context_tokens: float, num_prompt_tokens: int = 0) -> float:
         """Return the seconds of one step."""
+        if not num_prompt_tokens:
+            place = bisect_left(self.padded_sizes, num_decoding)
+            num_decoding = self.padded_sizes[place] if place < len(self.padded_sizes) else num_decoding
         read_share = 1.0 - (1.0 - self.expert_share) ** (num_decoding + num_prompt_tokens)
         return (
             self.step_s
