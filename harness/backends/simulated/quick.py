@@ -135,7 +135,7 @@ class _Agent:
         self._turn = self._engine_turn = 0
         self._is_reasoning = False
         self._launched_s = [inf] * len(self._task.turns)
-        path = (Segment(self._task.task_id, self._task.num_prompt_tokens),)
+        path: tuple[Segment, ...] = (Segment(self._task.task_id, self._task.num_prompt_tokens),)
         self._paths = [path]
         for index, turn in enumerate(self._task.turns[:-1]):
             generated = Segment(("generated", index), turn.num_tokens)

@@ -1,0 +1,123 @@
+"""`python -m harness.backends.simulated.calibrate`: fits the simulator to the paper's figures 1 and 6, without the 3B
+draft, and keeps the parameters, with how well each is known, in results/published/simulated.
+
+The simulator itself is fitted, in one repeat of the cells behind those figures. A residual is the error over what we
+aim at: 1.5 points of time saved, 3 % of throughput. Several starts, since the parameters make up for each other; the
+best fit to these figures is taken, and nothing that is held out is looked at.
+"""
+
+import gc
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import provenance
+from harness.backends.simulated import paper
+from harness.backends.simulated.figures import THROUGHPUT, Point, points
+from harness.backends.simulated.grid import PAPER_TASKS, Grid
+from harness.backends.simulated.least_squares import Fit, fit
+from harness.backends.simulated.paper import PaperParameters
+from harness.backends.simulated.quick import Method
+from precall.errors import ConfigError
+
+AIM = {THROUGHPUT: 3.0, "time_saved_pct": 1.5}
+OVERHEADS_S = (0.01, 0.1, 0.3)
+"""The starts differ in the overhead of a message."""
+WEAK = 0.3
+"""A parameter whose standard deviation is a larger share of it is weakly identified."""
+STRONG_CORRELATION = 0.8
+
+_START = {
+    "reasoning_tokens": 100.0,
+    "answer_tokens": 60.0,
+    "spread": 0.55,
+    "step_s": 0.007,
+    "experts_s": 0.016,
+    "draft_step_s": 0.002,
+}
+
+
+def fitted_points() -> list[Point]:
+    return [point for point in points() if point.is_fitted and point.value != 0.0]
+
+
+def errors(parameters: Mapping[str, float], wanted: list[Point]) -> NDArray[np.float64]:
+    """Return the error of every point over its aim."""
+    grid = Grid(PaperParameters(**parameters))
+    return np.array([point.error(predict(grid, point)) / AIM[point.metric] for point in wanted])
+
+
+def predict(grid: Grid, point: Point) -> float:
+    """Return what one repeat says of a point, with the paper's number of tasks."""
+    if point.method is Method.standard:
+        return grid.standard(point.latency_s, point.num_agents, PAPER_TASKS, 0).throughput_tok_per_s
+    cell = grid.cell(point.method, point.draft, point.num_samples, point.latency_s, point.num_agents, 0, PAPER_TASKS)
+    return getattr(cell, point.metric)
+
+
+def calibrate() -> dict[str, Any]:
+    wanted = fitted_points()
+    fits: dict[float, Fit] = {}
+    for overhead_s in OVERHEADS_S:
+        start = {**_START, "overhead_s": overhead_s}
+        fits[overhead_s] = fit(
+            lambda parameters: errors(parameters, wanted),
+            start,
+            on_iteration=lambda cost, at: print(f"{cost:.3f} {at}", file=sys.stderr, flush=True),
+        )
+    best = min(fits.values(), key=lambda found: found.cost)
+    names = list(best.parameters)
+    correlated = {
+        f"{one}, {other}": round(best.correlation(one, other), 2)
+        for index, one in enumerate(names)
+        for other in names[index + 1 :]
+        if abs(best.correlation(one, other)) >= STRONG_CORRELATION
+    }
+    return {
+        "parameters": asdict(PaperParameters(**best.parameters)),
+        "num_points": len(wanted),
+        "cost": best.cost,
+        "relative_std": best.relative_std,
+        "weakly_identified": weakly_identified(fits, best),
+        "correlations": correlated,
+        "by_start": {
+            str(overhead_s): {"cost": found.cost, "parameters": found.parameters} for overhead_s, found in fits.items()
+        },
+    }
+
+
+def weakly_identified(fits: Mapping[float, Fit], best: Fit) -> list[str]:
+    """Return the parameters that these figures leave open: their standard deviation is large, or fits from other starts
+    that are nearly as good (their cost within 4 of the best, two standard deviations) have them far from it."""
+    others = [found for found in fits.values() if found.cost - best.cost < 4.0]
+    return [
+        name
+        for name, value in best.parameters.items()
+        if best.relative_std[name] > WEAK or any(abs(np.log(found.parameters[name] / value)) > WEAK for found in others)
+    ]
+
+
+def load() -> dict[str, Any]:
+    """Return the kept calibration. Raises ConfigError when there is none."""
+    file = paper.calibration_file()
+    if not file.exists():
+        raise ConfigError(f"{file} is missing; run `make calibrate`, which fits the simulator to the paper's figures.")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    gc.disable()  # nothing here makes cycles, and looking for them takes a fifth of the time
+    found = calibrate()
+    file = paper.calibration_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({**found, "provenance": provenance.collect(None)}, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found["parameters"]))
+
+
+if __name__ == "__main__":
+    main()
