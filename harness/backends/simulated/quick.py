@@ -136,7 +136,7 @@ class _Agent:
         self._is_reasoning = False
         self._launched_s = [inf] * len(self._task.turns)
         path: tuple[Segment, ...] = (Segment(self._task.task_id, self._task.num_prompt_tokens),)
-        self._paths = [path]
+        self._paths: list[tuple[Segment, ...]] = [path]
         for index, turn in enumerate(self._task.turns[:-1]):
             generated = Segment(("generated", index), turn.num_tokens)
             path = (*path, generated, Segment(("result", index), turn.num_result_tokens))
