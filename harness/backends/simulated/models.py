@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
+from harness.backends.simulated.kv_cache import Segment
 from harness.backends.simulated.script import Script
 from harness.backends.simulated.server import SimulatedServer
 from precall.chat import Messages
@@ -13,9 +14,11 @@ from precall.stream import Generation
 from precall.tools import Tool
 
 
-def generation_of(script: Script, index: int, *, sent_s: float, first_token_s: float | None) -> Generation:
+def generation_of(
+    script: Script, index: int, *, num_prompt_tokens: int, sent_s: float, first_token_s: float | None
+) -> Generation:
     """Return turn `index` as the client has it at this moment."""
-    turn, path = script.turns[index], script.paths[index]
+    turn = script.turns[index]
     return Generation(
         content=turn.content,
         reasoning=turn.reasoning,
@@ -27,7 +30,7 @@ def generation_of(script: Script, index: int, *, sent_s: float, first_token_s: f
         sent_s=sent_s,
         first_token_s=first_token_s,
         finished_s=now_s(),
-        num_prompt_tokens=sum(segment.num_tokens for segment in path),
+        num_prompt_tokens=num_prompt_tokens,
         num_output_tokens=turn.num_tokens,
     )
 
@@ -46,12 +49,18 @@ class SimulatedTarget:
         sent_s = now_s()
         await asyncio.sleep(server.overhead_s)
         sequence = await server.generate(
-            script.paths[index], script.turns[index].num_tokens, key=script.generated_key(index)
+            script.path(messages), script.turns[index].num_tokens, key=script.generated_key(index)
         )
         await asyncio.sleep(server.overhead_s)
         assert sequence.first_token_s is not None, "a sequence that has ended gave a first token"
         first_token_s = sequence.first_token_s + server.overhead_s
-        yield generation_of(script, index, sent_s=sent_s, first_token_s=first_token_s)
+        yield generation_of(
+            script,
+            index,
+            num_prompt_tokens=sequence.num_prompt_tokens,
+            sent_s=sent_s,
+            first_token_s=first_token_s,
+        )
 
 
 class SimulatedDraft:
@@ -69,7 +78,8 @@ class SimulatedDraft:
         for number, sample in enumerate(samples):
             by_length.setdefault(sample.num_tokens, []).append(number)
         sent_s = now_s()
-        asked = [asyncio.create_task(self._ask(index, length, by_length[length])) for length in sorted(by_length)]
+        path = self._script.path(messages)
+        asked = [asyncio.create_task(self._ask(path, length, by_length[length])) for length in sorted(by_length)]
         try:
             for group in asyncio.as_completed(asked):
                 for number in await group:
@@ -82,8 +92,8 @@ class SimulatedDraft:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
 
-    async def _ask(self, index: int, num_tokens: int, numbers: list[int]) -> list[int]:
+    async def _ask(self, path: tuple[Segment, ...], num_tokens: int, numbers: list[int]) -> list[int]:
         await asyncio.sleep(self._server.overhead_s)
-        await self._server.generate(self._script.paths[index], num_tokens, num_samples=len(numbers))
+        await self._server.generate(path, num_tokens, num_samples=len(numbers))
         await asyncio.sleep(self._server.overhead_s)
         return numbers

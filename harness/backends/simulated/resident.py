@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.backends.simulated.kv_cache import Segment
 from harness.backends.simulated.models import generation_of
 from harness.backends.simulated.script import Script
 from harness.backends.simulated.sequence import HOLD, Goes, Hold
@@ -19,8 +20,15 @@ from precall.tool_cache import ToolCachePublisher
 from precall.tools import Tool
 from precall.wire import ToolOutput
 
-Told = tuple[int, float, float | None, tuple[str, ...] | None]
-"""A turn that has ended at the engine: its index, when it ended, its first token, the results if it was executed."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended:
+    """A turn that has ended at the engine at `ended_s`, with the results if it was executed."""
+
+    turn: int
+    ended_s: float
+    num_prompt_tokens: int
+    texts: tuple[str, ...] | None
 
 
 class SimulatedResidentTarget:
@@ -44,9 +52,9 @@ class SimulatedResidentTarget:
         self._server = server
         self._script = script
         self._publisher = publisher
-        self._is_residency = is_residency
-        self._is_drafting = is_drafting
-        self._max_wait_s = max_wait_s
+        self.is_residency = is_residency
+        self.is_drafting = is_drafting
+        self.max_wait_s = max_wait_s
         self._next_turn = 0
 
     async def turns(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Generation, None]:
@@ -58,34 +66,28 @@ class SimulatedResidentTarget:
         generation = None
         try:
             await asyncio.sleep(self._server.overhead_s)
-            run.begin()
+            run.begin(self._script.path(messages))
             while generation is None or generation.is_continued:
                 if generation is not None:
                     yield generation
-                index, ended_s, first_token_s, texts = await run.told.get()
-                self._next_turn = index + 1
-                await asyncio.sleep(ended_s + self._server.overhead_s - now_s())
-                # As in precall.resident_target: the turns after the first were never sent, and no first token is seen.
-                generation = generation_of(self._script, index, sent_s=sent_s, first_token_s=first_token_s)
-                generation = replace(generation, is_continued=texts is not None, observations=texts)
+                ended = await run.told.get()
+                self._next_turn = ended.turn + 1
+                await asyncio.sleep(ended.ended_s + self._server.overhead_s - now_s())
+                # As in precall.resident_target: a turn is sent when the one before has ended, its first token unseen.
+                generation = generation_of(
+                    self._script,
+                    ended.turn,
+                    num_prompt_tokens=ended.num_prompt_tokens,
+                    sent_s=sent_s,
+                    first_token_s=None,
+                )
+                generation = replace(generation, is_continued=ended.texts is not None, observations=ended.texts)
                 sent_s = generation.finished_s
         finally:
             await run.aclose()
             self._publisher.close(address)
             self._server.close(response)
         yield generation
-
-    @property
-    def is_residency(self) -> bool:
-        return self._is_residency
-
-    @property
-    def is_drafting(self) -> bool:
-        return self._is_drafting
-
-    @property
-    def max_wait_s(self) -> float:
-        return self._max_wait_s
 
 
 class _ResponseRun:
@@ -100,7 +102,7 @@ class _ResponseRun:
         turn: int,
         how: SimulatedResidentTarget,
     ) -> None:
-        self.told: asyncio.Queue[Told] = asyncio.Queue()
+        self.told: asyncio.Queue[_Ended] = asyncio.Queue()
         self._server = server
         self._script = script
         self._response = response
@@ -111,11 +113,14 @@ class _ResponseRun:
         self._sequence: EngineSequence | None = None
         self._waiting: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
-        script, turn = self._script, self._turn
+    def begin(self, path: tuple[Segment, ...]) -> None:
         self._sequence = self._server.submit(
-            script.paths[turn], self._first_tokens(), self._generated, key=script.generated_key(turn)
+            path, self._first_tokens(), self._generated, key=self._script.generated_key(self._turn)
         )
+
+    def _tell(self, sequence: EngineSequence, time_s: float, texts: tuple[str, ...] | None) -> None:
+        ended = _Ended(turn=self._turn, ended_s=time_s, num_prompt_tokens=sequence.num_prompt_tokens, texts=texts)
+        self.told.put_nowait(ended)
 
     async def aclose(self) -> None:
         if self._waiting is not None:
@@ -141,20 +146,21 @@ class _ResponseRun:
             return Goes(num_tokens=turn.num_call_tokens)
         if is_cached and self._how.is_residency:
             if not any(output.is_running for output in outputs):
-                return self._splice(time_s, outputs)
+                return self._splice(sequence, time_s, outputs)
             self._waiting = asyncio.get_running_loop().create_task(self._wait(sequence, time_s))
             return HOLD
-        self.told.put_nowait((self._turn, time_s, sequence.first_token_s, None))
+        self._tell(sequence, time_s, None)
         return None
 
-    def _splice(self, time_s: float, outputs: Sequence[ToolOutput]) -> Goes:
-        assert self._sequence is not None
-        self.told.put_nowait((self._turn, time_s, None, tuple(output.text for output in outputs)))
+    def _splice(self, sequence: EngineSequence, time_s: float, outputs: Sequence[ToolOutput]) -> Goes:
+        texts = tuple(output.text for output in outputs)
+        self._tell(sequence, time_s, texts)
         self._turn += 1
+        segment = self._script.input_segment(self._turn, [{"role": "tool", "content": text} for text in texts])
         return Goes(
             num_tokens=self._first_tokens(),
-            num_input_tokens=1 + self._script.turns[self._turn].num_input_tokens,
-            input_key=self._script.input_key(self._turn),
+            num_input_tokens=1 + segment.num_tokens,
+            input_key=segment.key,
             key=self._script.generated_key(self._turn),
         )
 
@@ -166,7 +172,7 @@ class _ResponseRun:
             found = [self._find(call) for call in calls]
             outputs = [output for output in found if output is not None and not output.is_running]
             if len(outputs) == len(calls):
-                self._server.resume(sequence, self._splice(now_s(), outputs))
+                self._server.resume(sequence, self._splice(sequence, now_s(), outputs))
                 return
             self._response.changed.clear()
             try:
@@ -174,7 +180,7 @@ class _ResponseRun:
                     await self._response.changed.wait()
             except TimeoutError:
                 self._server.abort(sequence)
-                self.told.put_nowait((self._turn, now_s(), sequence.first_token_s, None))
+                self._tell(sequence, now_s(), None)
                 return
 
     def _find(self, call: ToolCall) -> ToolOutput | None:

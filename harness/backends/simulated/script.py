@@ -1,9 +1,13 @@
 """What simulated models say: a trajectory with the sizes of its turns in tokens."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from harness.backends.simulated.kv_cache import Segment
 from precall.calls import ToolCall
+
+Message = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,10 +20,8 @@ class ScriptedSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedTurn:
-    """One turn. `num_input_tokens` enter the history before it: the prompt, the results of the turn before, or the next
-    user message. `num_call_tokens` are those of all its calls, and follow `num_reasoning_tokens`."""
+    """One turn. `num_call_tokens` are those of all its calls, and follow `num_reasoning_tokens`."""
 
-    num_input_tokens: int
     num_reasoning_tokens: int
     num_call_tokens: int = 0
     reasoning: str = ""
@@ -34,23 +36,30 @@ class ScriptedTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """A trajectory; `key` tells it from all others in the prefix cache."""
+    """A trajectory; `key` tells it from all others in the prefix cache. `num_input_tokens(i, messages)` says how many
+    tokens enter the history before turn i with these messages: the prompt, results, a user's next message."""
 
     key: str
     turns: tuple[ScriptedTurn, ...]
-    paths: tuple[tuple[Segment, ...], ...] = field(init=False)
-    """Per turn, the prompt of a request for it."""
+    num_input_tokens: Callable[[int, Sequence[Message]], int]
 
-    def __post_init__(self) -> None:
-        paths, path = [], ()
-        for index, turn in enumerate(self.turns):
-            path = (*path, Segment(self.input_key(index), turn.num_input_tokens))
-            paths.append(path)
-            path = (*path, Segment(self.generated_key(index), turn.num_tokens))
-        object.__setattr__(self, "paths", tuple(paths))
+    def path(self, messages: Sequence[Message]) -> tuple[Segment, ...]:
+        """Return the prompt of the turn that follows a history, as the engine's cache addresses it."""
+        path: list[Segment] = []
+        index, entering = 0, []
+        for message in messages:
+            if message["role"] == "assistant":
+                path += (self.input_segment(index, entering), self._generated(index))
+                index, entering = index + 1, []
+            else:
+                entering.append(message)
+        return (*path, self.input_segment(index, entering))
 
-    def input_key(self, index: int) -> tuple[str, str, int]:
-        return (self.key, "input", index)
+    def input_segment(self, index: int, messages: Sequence[Message]) -> Segment:
+        return Segment((self.key, "input", index), self.num_input_tokens(index, messages))
+
+    def _generated(self, index: int) -> Segment:
+        return Segment(self.generated_key(index), self.turns[index].num_tokens)
 
     def generated_key(self, index: int) -> tuple[str, str, int]:
         return (self.key, "generated", index)

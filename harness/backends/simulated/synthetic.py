@@ -47,14 +47,13 @@ def _call(turn: int) -> ToolCall:
 
 def script_of(work: TaskWork, setting: Setting) -> Script:
     """Return what target and draft say. One sample has the call where the turn's draw says so, and no other does."""
-    turns, num_input_tokens = [], work.num_prompt_tokens
+    turns, num_input_tokens = [], [work.num_prompt_tokens, *(turn.num_result_tokens for turn in work.turns)]
     for index, turn in enumerate(work.turns):
         is_call = turn.num_call_tokens > 0
         is_hit = is_call and turn.hit_draw < setting.hit_rate
         said = [(_call(index),) if is_hit and sample == 0 else () for sample in range(setting.num_samples)]
         turns.append(
             ScriptedTurn(
-                num_input_tokens=num_input_tokens,
                 num_reasoning_tokens=turn.num_reasoning_tokens,
                 num_call_tokens=turn.num_call_tokens,
                 content="" if is_call else "done",
@@ -62,8 +61,9 @@ def script_of(work: TaskWork, setting: Setting) -> Script:
                 samples=tuple(ScriptedSample(calls=calls, num_tokens=turn.num_draft_tokens) for calls in said),
             )
         )
-        num_input_tokens = turn.num_result_tokens
-    return Script(key=work.task_id, turns=tuple(turns))
+    return Script(
+        key=work.task_id, turns=tuple(turns), num_input_tokens=lambda index, messages: num_input_tokens[index]
+    )
 
 
 class SyntheticWorld:
