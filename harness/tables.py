@@ -75,6 +75,7 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         "model": config.model.name,
         "draft": config.draft.model.name,
         "draft_place": config.draft.place.value,
+        "num_samples": config.draft.num_samples,
         "speculation": config.speculation.mode.value,
         "origin": "replayed" if config.model.is_replay else "measured",
         "latency_kind": config.latency.kind,

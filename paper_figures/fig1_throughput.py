@@ -6,11 +6,9 @@ The lower panels show the gain of the speculative arm over the vanilla arm. Ours
 beside its noise floor; the paper publishes neither a noise floor nor its G, so the two columns share no axis.
 """
 
-import argparse
 import itertools
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -23,13 +21,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from harness.metrics.statistics import Interval, block_interval
-from paper_figures import data, style
+from paper_figures import command, style
 from precall.errors import ConfigError
 
 ARM_COLUMNS = {"vanilla": "throughput_base_tok_per_s", "speculative": "throughput_spec_tok_per_s"}
 SERIES_COLUMNS = ["model", "draft_place", "draft", "num_agents", "workload", "origin"]
 COLUMNS = (*SERIES_COLUMNS, *ARM_COLUMNS.values(), "latency_mean_s", "generation_s_base")
-PAPER = "fig1_throughput"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,24 +169,11 @@ def _add_legends(figure: Figure, lines: list[Series]) -> None:
     figure.legend(handles=[*arms, published], loc="outside lower right")
 
 
-def main() -> None:
-    """Draw the figure from the command line."""
-    parser = argparse.ArgumentParser(description="Draw throughput against tool latency, ours beside the paper's.")
-    parser.add_argument("folder", nargs="?", type=Path, default=data.RESULTS / "runs" / "local" / "fig1")
-    parser.add_argument("--out", type=Path, default=data.RESULTS / "figures")
-    arguments = parser.parse_args()
-    try:
-        cells, paper = data.load_cells(arguments.folder, columns=COLUMNS), data.load_paper(PAPER)
-        with style.applied():
-            figure = draw(cells, paper)
-            drawn = data.identity(arguments.folder / "cells.parquet", data.paper_file(PAPER))
-            # Without --out: where the files lie does not change what is in them.
-            command = f"python -m paper_figures.fig1_throughput {data.shown(arguments.folder)}"
-            for file in style.save(figure, arguments.out / "fig1_throughput", data=drawn, command=command):
-                print(data.shown(file))
-    except ConfigError as error:
-        parser.exit(1, f"{error}\n")
-
-
 if __name__ == "__main__":
-    main()
+    command.run(
+        "fig1_throughput",
+        description="Draw throughput against tool latency, ours beside the paper's.",
+        experiment="fig1",
+        columns=COLUMNS,
+        draw=draw,
+    )

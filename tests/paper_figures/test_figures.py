@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from paper_figures import data, fig1_throughput, fig3_speedup_model
+from paper_figures import data, fig1_throughput, fig3_speedup_model, fig5_hit_rate, style
 from precall.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,3 +180,56 @@ def test_a_contour_label_stands_on_its_contour(tool_time):
     for level, (g, alpha) in fig3_speedup_model.label_places(tool_time).items():
         at_g = [np.interp(g, ticks, row) for row in grid]
         assert np.interp(alpha, ticks, at_g) == pytest.approx(level, abs=0.002)
+
+
+def hit_rate_cells(**changes) -> pd.DataFrame:
+    """Two drafts, 1 and 3 samples, two blocks; 100 confirmed calls a cell, the vanilla arm at 200 tokens/s."""
+    rows = [
+        {
+            "setting": f"{draft}-{num_samples}",
+            "block": block,
+            "num_samples": num_samples,
+            "draft": draft,
+            "draft_place": "colocated",
+            "model": "pocket",
+            "num_agents": 8,
+            "workload": "pocket",
+            "origin": "measured",
+            "latency_mean_s": 0.5,
+            "throughput_base_tok_per_s": 200.0,
+            "throughput_spec_tok_per_s": 200.0 + num_hits + 2 * block,
+            "num_ready_hits": num_hits - 10,
+            "num_pending_hits": 10,
+            "num_confirmed": 100,
+            "noise_pct": 1.0 - 3.0 * block,
+            "generation_s_base": 0.5,
+        }
+        for draft, num_samples, num_hits in (("s", 1, 40), ("s", 3, 50), ("m", 1, 70), ("m", 3, 80))
+        for block in (0, 1)
+    ]
+    return pd.DataFrame(rows).assign(**changes)
+
+
+def test_a_draft_has_one_point_per_number_of_samples_at_its_hit_rate():
+    first, second = fig5_hit_rate.series_of(hit_rate_cells())
+    assert (first.draft, second.draft) == ("m", "s")
+    assert [(point.num_samples, point.hit_rate) for point in second.points] == [(1, 0.4), (3, 0.5)]
+    assert second.points[0].throughput.mid == 241.0
+    assert second.points[0].gain_pct.mid == pytest.approx(20.5)
+
+
+def test_hit_rates_of_two_targets_are_not_drawn_as_one():
+    both = pd.concat([hit_rate_cells(), hit_rate_cells(model="other", setting=hit_rate_cells()["setting"] + "o")])
+    with pytest.raises(ConfigError, match="the cells differ in model;"):
+        fig5_hit_rate.series_of(both)
+
+
+def test_the_hit_rates_of_both_sides_are_drawn():
+    with style.applied():
+        figure = fig5_hit_rate.draw(hit_rate_cells(), data.load_paper("fig5_hit_rate"))
+    (ours, paper), (gain, _) = figure.axes[:2], figure.axes[2:4]
+    drawn = {(round(x, 3), round(y, 1)) for line in ours.lines for x, y in zip(*line.get_data(), strict=True)}
+    assert {(0.4, 241.0), (0.5, 251.0), (0.7, 271.0), (0.8, 281.0), (0.0, 200.0)} <= drawn
+    published = {(round(x, 3), float(y)) for line in paper.lines for x, y in zip(*line.get_data(), strict=True)}
+    assert {(0.0, 968.7), (0.218, 981.0), (0.977, 1114.0)} <= published
+    assert gain.patches[0].get_height() == pytest.approx(4.0), "the largest noise of a block, both ways"
