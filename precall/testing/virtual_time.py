@@ -21,6 +21,7 @@ from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 _SLICE_S = 0.001
+_MANY = 10_000
 
 
 class DeadlockError(RuntimeError):
@@ -33,6 +34,8 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,mi
     def __init__(self, thread_patience_s: float) -> None:
         super().__init__()
         self.now_s = 0.0
+        # Times that were set a little later to keep an order, and the times that were meant.
+        self.meant: dict[float, float] = {}
         self._thread_patience_s = thread_patience_s
         # Threads that do not hold the clock: those from before the run, and those that hung.
         self._ignored = set(threading.enumerate())
@@ -50,6 +53,7 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,mi
                 "that could wake one."
             )
         self.now_s += timeout
+        self.now_s = self.meant.get(self.now_s, self.now_s)
         return []
 
     def _await_threads(self) -> list[tuple[selectors.SelectorKey, int]]:
@@ -79,11 +83,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         # The smallest step later than the last one for this time: too little for the clock, enough for the order.
-        last_s = self._last_at.pop(when, None)
+        last_s = self._last_at.get(when)
         given_s = when if last_s is None else math.nextafter(last_s, math.inf)
+        if len(self._last_at) > _MANY:
+            now_s = self._jumping.now_s
+            self._last_at = {time_s: last for time_s, last in self._last_at.items() if time_s >= now_s}
+            self._jumping.meant = {given: time_s for given, time_s in self._jumping.meant.items() if given >= now_s}
         self._last_at[when] = given_s
-        while (oldest := next(iter(self._last_at))) < self._jumping.now_s:
-            del self._last_at[oldest]
+        if given_s != when:
+            self._jumping.meant[given_s] = when
         return super().call_at(given_s, callback, *args, context=context)
 
     def run_in_executor(self, *_: Any) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]

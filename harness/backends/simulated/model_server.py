@@ -8,7 +8,6 @@ from harness.backends.metrics_endpoint import (
     CONTEXT_TOKENS,
     DECODE_STEPS,
     GENERATION_TOKENS_SCHEDULED,
-    PREEMPTIONS,
     PREFIX_CACHE_HITS,
     STEPS,
 )
@@ -48,7 +47,6 @@ class SimulatedModelServer:
             CONTEXT_TOKENS: counts.num_input_tokens,
             GENERATION_TOKENS_SCHEDULED: counts.num_decoded_tokens,
             PREFIX_CACHE_HITS: counts.num_cached_tokens,
-            PREEMPTIONS: counts.num_preemptions,
         }
 
     async def check_alive(self) -> None:
