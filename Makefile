@@ -68,6 +68,14 @@ lint: $(STAMP) ## check style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright --pythonpath $(PYTHON)
 
+.PHONY: simulate
+simulate: $(STAMP) ## run the paper's grid on simulated engines, and say what it predicts of held-out figures
+	$(PYTHON) -m harness.backends.simulated.simulate
+
+.PHONY: calibrate
+calibrate: $(STAMP) ## fit the simulator to the paper's figures 1 and 6 (minutes)
+	$(PYTHON) -m harness.backends.simulated.calibrate
+
 .PHONY: lossless
 lossless: $(STAMP) ## compare resident sequences with separate requests, token by token, on the real engine
 	$(PYTHON) -m harness.engine_checks.lossless
