@@ -38,11 +38,12 @@ class MeasuredRates:
     ttft_rms_pct: float
 
 
-def rates_of(frame: pd.DataFrame, *, tasks_per_agent: int, draft_tokens: float) -> MeasuredRates:
-    """Return the rates of cells in which every task ends with one answer. `draft_tokens` are those of a sample.
+def rates_of(frame: Any, *, tasks_per_agent: int, draft_tokens: float) -> MeasuredRates:
+    """Return the rates of cells in which every task ends with one answer; `frame` is a table of harness/tables.py.
+    `draft_tokens` are those of a sample.
     A rate that would be negative, because the cells differ too little to tell it from the others, is 0.
     """
-    rows = pd.concat([_arm(frame, arm, tasks_per_agent) for arm in ARMS], ignore_index=True)
+    rows: Any = pd.concat([_arm(frame, arm, tasks_per_agent) for arm in ARMS], ignore_index=True)
     tpot_s, ttft_s = rows["tpot_s"].to_numpy(), rows["ttft_s"].to_numpy()
     wanted_s = np.concatenate([tpot_s, ttft_s - tpot_s / 2.0])
     nothing, ones = np.zeros(len(rows)), np.ones(len(rows))
@@ -79,7 +80,7 @@ def _non_negative(equations: NDArray[np.float64], wanted: NDArray[np.float64]) -
     return solution
 
 
-def _arm(frame: pd.DataFrame, arm: str, tasks_per_agent: int) -> pd.DataFrame:
+def _arm(frame: Any, arm: str, tasks_per_agent: int) -> Any:
     num_requests = frame["num_confirmed"] + frame["num_agents"] * tasks_per_agent
     num_inputs = frame[f"scheduled_tokens_{arm}"] - frame[f"num_output_tokens_{arm}"]
     columns = {
@@ -99,7 +100,7 @@ def main() -> None:
     parser.add_argument("--draft-tokens", type=float, default=40.0, help="tokens of one sample of the draft")
     parser.add_argument("--latencies", help="take the cells of these latencies alone, in multiples of G: 0,2")
     arguments = parser.parse_args()
-    frame = pd.read_parquet(arguments.folder / "cells.parquet")
+    frame: Any = pd.read_parquet(arguments.folder / "cells.parquet")
     if arguments.latencies:
         frame = frame[frame["latency_mean_g"].isin([float(text) for text in arguments.latencies.split(",")])]
     found = rates_of(frame, tasks_per_agent=arguments.tasks_per_agent, draft_tokens=arguments.draft_tokens)

@@ -6,7 +6,7 @@ import pytest
 
 from harness.backends.simulated.kv_cache import Segment
 from harness.backends.simulated.rates import StepRates
-from harness.backends.simulated.sequence import HOLD, Goes, Sequence
+from harness.backends.simulated.sequence import HOLD, Goes, Sequence, State
 from precall.errors import ConfigError
 from tests.harness.backends.simulated.engines import PLAIN, bench
 
@@ -216,18 +216,29 @@ def test_a_request_that_no_engine_of_this_size_could_hold_is_refused():
 
 @pytest.mark.parametrize("num_blocks", [60, 1000])
 @pytest.mark.parametrize("seed", range(5))
-def test_under_any_load_every_request_ends_with_its_tokens_and_no_block_is_lost(seed, num_blocks):
+def test_under_any_load_every_request_ends_unless_it_is_aborted_and_no_block_is_lost(seed, num_blocks):
     rng = random.Random(seed)
     rates = StepRates(step_s=1.0, sequence_s=0.02, context_token_s=1e-4, prefill_token_s=0.001)
     world = bench(rates, block_size=4, num_blocks=num_blocks, max_num_seqs=6, max_batched_tokens=32)
-    wanted = {}
+    wanted, aborted = set(), set()
+
+    def leave(name: str, made: list[Sequence], time_s: float) -> None:
+        if made and made[0].state is not State.ENDED:
+            aborted.add(name)
+            world.engine.abort(time_s, made[0])
+
     for index in range(60):
-        wanted[f"r{index}"] = rng.randrange(1, 60)
+        name, start_s, made = f"r{index}", rng.uniform(0, 300), []
         path = (Segment(rng.randrange(3), 20), Segment(f"p{index}", rng.randrange(1, 40)))
-        turns = iter([Goes(num_tokens=3, num_input_tokens=5), None] if rng.random() < 0.5 else [None])
-        world.request(rng.uniform(0, 300), f"r{index}", 0, wanted[f"r{index}"], lambda *_, t=turns: next(t), path=path)
+        turns = iter(rng.choice(([None], [Goes(num_tokens=3, num_input_tokens=5), None], [HOLD])))
+        world.request(start_s, name, 0, rng.randrange(1, 60), lambda *_, t=turns: next(t), path=path, made=made)
+        wanted.add(name)
+        end_s = start_s + rng.uniform(0, 400)
+        world.at(end_s, lambda each=(name, made, end_s): leave(*each))
     world.run()
-    assert {name for name, _, _ in world.log} == set(wanted)
+    ended = {name for name, _, _ in world.log}
+    assert wanted - ended <= aborted
+    assert len(aborted) < len(wanted)
     engine = world.engine
     assert engine.kv.num_held == 0
     assert engine.kv.num_idle <= num_blocks

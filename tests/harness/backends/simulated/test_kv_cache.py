@@ -27,7 +27,7 @@ def test_a_prefix_is_found_in_full_blocks_and_never_the_last_token():
     assert kv.num_idle == 2  # a block of a, one that ends in b; the last two tokens are in none
     assert bring(kv, Segment("a", 6), Segment("b", 4)) == 8
     assert bring(kv, Segment("a", 6), Segment("c", 9)) == 4
-    assert bring(kv, Segment("a", 8)) == 4  # another length under one key: its last token is computed
+    assert [bring(kv, Segment("whole", 8)) for _ in range(2)] == [0, 4]  # the last token is computed, with its block
 
 
 def test_equal_keys_behind_different_prefixes_are_different_content():
