@@ -104,7 +104,8 @@ class BatchingEngine:
         self._start_s = now_s
         self._num_steps = 0
         self._is_at_boundary = True
-        self._end_leaving()
+        if self._leaving:
+            self._end_leaving()
         if self._is_input_step:
             self._is_input_step = False
             self._scheduler.end_inputs(now_s)
@@ -145,7 +146,8 @@ class BatchingEngine:
 
     def _plan(self) -> None:
         """Fill the next step, and find how many like it follow."""
-        self._end_leaving()
+        if self._leaving:
+            self._end_leaving()
         batch, num_tokens = self._batch, self._scheduler.schedule()
         if num_tokens:
             self._num_steps = 1

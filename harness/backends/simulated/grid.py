@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean
 
 from harness.backends.simulated import paper
@@ -12,8 +13,8 @@ from harness.metrics.comparison import time_saved_pct
 
 NUM_REPEATS = 5
 PAPER_TASKS = 32
-"""The paper's tasks per agent: in all cells with one agent, and in those that a figure of the paper shows."""
-OTHER_TASKS = {1: PAPER_TASKS, 8: 4, 32: 2}
+"""The paper's tasks per agent: in the cells that a figure of the paper shows."""
+OTHER_TASKS = {1: 8, 8: 4, 32: 2}
 """Tasks per agent in all other cells, by the number of agents: so many, so that the grid takes less than a minute."""
 
 
@@ -34,13 +35,17 @@ class GridCell:
     num_executed: int
 
 
-def figure_latencies_s() -> set[float]:
+@cache
+def figure_latencies_s() -> frozenset[float]:
     """Return the latencies that the figures with 32 agents show, in seconds."""
-    return {float(row["tool_latency_s"]) for row in paper.published("fig1_throughput")}
+    return frozenset(float(row["tool_latency_s"]) for row in paper.published("fig1_throughput"))
 
 
 def is_in_a_figure(draft: str, num_samples: int, latency_s: float, num_agents: int, method: Method) -> bool:
-    """Whether a figure with 32 agents shows this cell: 1 and 6 (one sample), 5 (at 1.5 s); all are client-side."""
+    """Whether a figure shows this cell: 8 (one agent, the largest draft), and with 32 agents, client-side, 1 and 6 (one
+    sample) and 5 (at 1.5 s)."""
+    if num_agents == 1:
+        return draft == paper.LARGEST and num_samples == 1
     if num_agents != 32 or method is not Method.client:
         return False
     return (num_samples == 1 and latency_s in figure_latencies_s()) or latency_s == 1.5
@@ -127,11 +132,10 @@ class Grid:
 
     def all_cells(self) -> Iterator[GridCell]:
         """Run the whole grid, repeat by repeat."""
-        in_figures = figure_latencies_s()
         for repeat in range(NUM_REPEATS):
             for num_agents in paper.AGENTS:
                 for latency_s in paper.latencies_s():
-                    is_shown = num_agents == 32 and latency_s in in_figures
+                    is_shown = num_agents == 1 or (num_agents == 32 and latency_s in figure_latencies_s())
                     size = PAPER_TASKS if is_shown else OTHER_TASKS[num_agents]
                     yield self.standard_cell(latency_s, num_agents, repeat, size)
                     for draft in paper.DRAFTS:

@@ -100,8 +100,9 @@ class KVCache:
         user's own to the cache. What another user brought in meanwhile stays the user's own."""
         if not self.limits.is_prefix_caching:
             return 0
-        num_passed = 0
-        num_tokens = sum(segment.num_tokens for segment in path[: len(nodes)])
+        num_passed, num_tokens = 0, 0
+        for index in range(len(nodes)):
+            num_tokens += path[index].num_tokens
         if nodes:
             last = nodes[-1]
             num_passed = last.num_blocks - last.num_kept  # a part of it had been evicted

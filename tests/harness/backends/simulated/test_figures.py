@@ -76,6 +76,8 @@ def test_the_paper_s_number_of_tasks_is_run_in_the_cells_that_its_figures_show()
     assert not is_in_a_figure("xLAM-2-1B", 9, 2.5, 32, Method.client)
     assert not is_in_a_figure("xLAM-2-1B", 1, 2.5, 32, Method.engine)
     assert not is_in_a_figure("xLAM-2-1B", 1, 0.1, 32, Method.client)
+    assert is_in_a_figure("xLAM-2-8B", 1, 0.1, 1, Method.engine)
+    assert not is_in_a_figure("xLAM-2-3B", 1, 0.1, 1, Method.client)
 
 
 def test_a_cell_is_the_same_whenever_it_is_run_and_whatever_ran_before():
