@@ -32,7 +32,7 @@ endif
 .PHONY: help
 help: ## explain every target
 	@echo "make TARGET [SCALE=smoke|local|paper] [PLATFORM=cpu|cuda] [ARGS='overrides']"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: reproduce
 reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the figures, print the closing table
@@ -67,6 +67,18 @@ lint: $(STAMP) ## check style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright --pythonpath $(PYTHON)
+
+.PHONY: simulate
+simulate: $(STAMP) ## run the paper's grid on simulated engines, and say what it predicts of held-out figures
+	$(PYTHON) -m harness.backends.simulated.simulate
+
+.PHONY: simulate-scaling
+simulate-scaling: $(STAMP) ## what a simulated turn costs, from 1 to 1024 agents
+	$(PYTHON) -m harness.backends.simulated.scaling
+
+.PHONY: calibrate
+calibrate: $(STAMP) ## fit the simulator to the paper's figures 1 and 6 (minutes)
+	$(PYTHON) -m harness.backends.simulated.calibrate
 
 .PHONY: lossless
 lossless: $(STAMP) ## compare resident sequences with separate requests, token by token, on the real engine

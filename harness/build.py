@@ -14,13 +14,24 @@ from typing import Literal
 from agents.task import Task
 from harness.backends.engine_side import PROPOSER, REPLAY_PROPOSER, with_engine_side
 from harness.backends.external_server import ExternalServerSettings
+from harness.backends.simulated.model_server import SimulatedServerSettings
+from harness.backends.simulated.rates import EngineLimits, EngineModel, StepRates
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.latency import Latency, LatencyKind
 from harness.model_paths import model_path
 from harness.replay.builder import Modelled, build_trajectories
 from harness.replay.rendering import HarmonyRenderer, HermesRenderer, Renderer
 from harness.replay.trajectories import RecordedTrajectory, TrajectorySet, read_trajectories
-from harness.schema import BackendKind, Config, DraftPlace, ModelConfig, Platform, TaskSource, WorkloadConfig
+from harness.schema import (
+    BackendKind,
+    Config,
+    DraftPlace,
+    ModelConfig,
+    Platform,
+    SimulatedEngineConfig,
+    TaskSource,
+    WorkloadConfig,
+)
 from harness.workloads.bfcl import load_bfcl
 from harness.workloads.pocket import load_pocket, load_pocket_by_id
 from precall.chat import Sampling
@@ -28,7 +39,7 @@ from precall.errors import ConfigError
 
 REPLAY_PLUGIN = "harness.replay.plugin:ReplayLogitsProcessor"
 
-ServerSettings = VllmServerSettings | ExternalServerSettings
+ServerSettings = VllmServerSettings | ExternalServerSettings | SimulatedServerSettings
 
 
 def platform_of(config: Config) -> Literal["cpu", "cuda"]:
@@ -69,6 +80,8 @@ def split_cores() -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def target_server(config: Config) -> ServerSettings:
     """Return the settings of the baseline's target: a stock server."""
+    if config.backend.kind is BackendKind.simulated:
+        return _simulated_server(config, config.backend.simulated_target, "target")
     if config.backend.kind is BackendKind.external:
         return ExternalServerSettings(
             name="target",
@@ -84,7 +97,7 @@ def target_server(config: Config) -> ServerSettings:
 def speculative_target_server(config: Config) -> ServerSettings:
     """Return the settings of the speculative arm's target: the baseline's, or one beside it with the engine side."""
     settings = target_server(config)
-    if isinstance(settings, ExternalServerSettings) or not config.backend.has_tool_cache:
+    if not isinstance(settings, VllmServerSettings) or not config.backend.has_tool_cache:
         return settings
     backend = config.backend
     return with_engine_side(
@@ -111,6 +124,9 @@ def draft_servers(config: Config) -> list[ServerSettings]:
                 api_key_variable=config.backend.api_key_env or None,
             )
         ]
+    if config.backend.kind is BackendKind.simulated:
+        num = config.draft.num_replicas if config.draft.place is DraftPlace.dedicated else 1
+        return [_simulated_server(config, config.backend.simulated_draft, f"draft{index}") for index in range(num)]
     if platform_of(config) == "cpu":
         if config.draft.place is DraftPlace.dedicated:
             raise ConfigError(
@@ -124,6 +140,26 @@ def draft_servers(config: Config) -> list[ServerSettings]:
         _vllm_server(config, config.draft.model, f"draft{index}", (), (), (1 + index,))
         for index in range(config.draft.num_replicas)
     ]
+
+
+def _simulated_server(config: Config, engine: SimulatedEngineConfig | None, name: str) -> SimulatedServerSettings:
+    assert engine is not None, "schema.check wants it"
+    rates = StepRates(
+        step_s=engine.step_s,
+        sequence_s=engine.sequence_s,
+        context_token_s=engine.context_token_s,
+        prefill_token_s=engine.prefill_token_s,
+    )
+    limits = EngineLimits(
+        max_num_seqs=config.backend.max_num_seqs,
+        max_batched_tokens=engine.max_batched_tokens,
+        block_size=engine.block_size,
+        num_blocks=engine.num_blocks,
+        is_prefix_caching=config.backend.is_prefix_caching,
+    )
+    return SimulatedServerSettings(
+        name=name, model=EngineModel(rates=rates, limits=limits, overhead_s=engine.overhead_s)
+    )
 
 
 def _vllm_server(

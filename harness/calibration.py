@@ -8,6 +8,8 @@ from agents.task import Task
 from agents.trajectory import Trajectory
 from harness import build, provenance
 from harness.backends.protocol import ModelServer
+from harness.backends.simulated.model_server import SimulatedModelServer
+from harness.backends.simulated.participants import draft_alone
 from harness.metrics.arm import arm_metrics, generation_times
 from harness.participants import baseline_participants, cache_salt_of, client_of
 from harness.records import RunFolder
@@ -15,6 +17,7 @@ from harness.replay.models import RecordedTarget, ReplayDraft
 from harness.runner import ArmRun, Participants, run_arm
 from harness.schema import Config, DraftPlace, LatencyConfig, Speculation, SpeculationConfig
 from harness.sweep import address
+from precall.drafts.protocol import Draft
 from precall.errors import BackendError
 from precall.events import EventRecorder
 from precall.speculation import NoSpeculation
@@ -102,11 +105,17 @@ async def measure_draft(
     tasks = list(by_id.values())
     recorded = build.trajectories_of(config, tasks)
     renderer = build.renderer_of(config.draft.model)
-    client = client_of(server, config.draft.model)
+    client = None if isinstance(server, SimulatedModelServer) else client_of(server, config.draft.model)
     targets: dict[str, RecordedTarget] = {}
 
+    def draft_for(task: Task) -> Draft:
+        if isinstance(server, SimulatedModelServer):
+            return draft_alone(config, task, server)
+        assert client is not None, "a server that is not simulated has a client"
+        return ReplayDraft(client, recorded[task.task_id], renderer, cache_salt_of(str(folder.path), task.task_id))
+
     def make(task: Task, recorder: EventRecorder, agent: int) -> Participants:
-        draft = ReplayDraft(client, recorded[task.task_id], renderer, cache_salt_of(str(folder.path), task.task_id))
+        draft = draft_for(task)
         targets[task.task_id] = RecordedTarget(recorded[task.task_id], draft)
         return Participants(target=targets[task.task_id], speculation=NoSpeculation(), executor=run_tool)
 
@@ -126,7 +135,8 @@ async def measure_draft(
         folder.finish("failed", str(error))
         raise
     finally:
-        await client.aclose()
+        if client is not None:
+            await client.aclose()
     folder.write_json("draft_times.json", {task_id: target.sample_s for task_id, target in targets.items()})
     folder.finish("finished")
 

@@ -8,6 +8,8 @@ from agents.task import Task
 from harness import build
 from harness.backends.external_server import ExternalServer
 from harness.backends.protocol import ModelServer
+from harness.backends.simulated.model_server import SimulatedModelServer
+from harness.backends.simulated.participants import simulated_participants
 from harness.latency import Latency, LatencyInjector, LatencyKind
 from harness.replay.models import ReplayDraft, ReplayTarget, TimedDraft
 from harness.replay.resident import ReplayResidentTarget
@@ -41,6 +43,12 @@ async def participants(
     `servers` are the target's and the draft's; `draft_s` has the draft's times by task, turn and sample where the draft
     is elsewhere. Every trajectory gets a cache salt of its own, or it would hit the prefix cache of an earlier run.
     """
+    simulated = [server for server in servers if isinstance(server, SimulatedModelServer)]
+    if simulated:
+        yield simulated_participants(
+            config, tasks, simulated, speculation=speculation, latency=latency, draft_s=draft_s
+        )
+        return
     recorded = build.trajectories_of(config, list(tasks)) if config.model.is_replay else {}
     target_client = client_of(servers[0], config.model)
     draft_clients = [client_of(server, config.draft.model) for server in servers[1:]]

@@ -18,10 +18,11 @@ from harness.bench import write_bench
 from harness.closing_table import print_closing_table
 from harness.experiment import Experiment, check_before_start
 from harness.metrics.comparison import MeasurementError
-from harness.schema import Config
+from harness.schema import BackendKind, Config
 from harness.servers import ServerPool
 from harness.sweep import expand
 from precall.errors import BackendError, ConfigError
+from precall.testing.virtual_time import run_virtual
 
 
 def register_schema() -> None:
@@ -31,10 +32,13 @@ def register_schema() -> None:
 
 def run_experiment(node: Any, pool: ServerPool) -> None:
     """Run one composed configuration. Raises what ends the run."""
-    console = Console(stderr=True)
     cells = expand(node)
     check_before_start(cells)
-    frame = asyncio.run(_run(Experiment(cells, pool, console), pool))
+    is_simulated = cells[0].config.backend.kind is BackendKind.simulated
+    # In virtual time there is no bar: the thread that draws it would hold the clock.
+    console = Console(stderr=True, force_terminal=False if is_simulated else None)
+    run = _run(Experiment(cells, pool, console), pool)
+    frame = run_virtual(run) if is_simulated else asyncio.run(run)
     records = tables.summarise(frame)
     print_closing_table(records, console)
     config = cells[0].config

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from agents.function_calling import FunctionCallingAgent
 from agents.task import Task
 from agents.trajectory import Status, Trajectory
-from harness.backends.metrics_endpoint import scrape
 from harness.backends.protocol import ModelServer
 from precall.errors import BackendError, PrecallError
 from precall.events import Event, EventRecorder, now_s
@@ -84,7 +83,7 @@ async def run_arm(
                 raise BackendError(f"Task {task.task_id} failed: {trajectory.error}")
             on_trajectory(trajectory)
 
-    before = [await _count(server) for server in servers]
+    before = [await server.counters() for server in servers]
     cpu_before = [server.cpu_seconds() for server in servers]
     started_s = now_s()
     watch = asyncio.create_task(_watch(servers))
@@ -103,7 +102,7 @@ async def run_arm(
         if isinstance(ended, Exception):  # not the cancellation of the line above
             raise ended
     if servers:
-        after = await _count(servers[0])
+        after = await servers[0].counters()
         run.counters = {name: after[name] - before[0].get(name, 0.0) for name in after}
         spent = [_difference(server.cpu_seconds(), start) for server, start in zip(servers, cpu_before, strict=True)]
         run.cpu_s = spent[0]
@@ -115,10 +114,6 @@ async def _watch(servers: Sequence[ModelServer]) -> None:
         await asyncio.sleep(ALIVE_INTERVAL_S)
         for server in servers:
             await server.check_alive()
-
-
-async def _count(server: ModelServer) -> dict[str, float]:
-    return await scrape(server.base_url)
 
 
 def _difference(now: float | None, before: float | None) -> float | None:

@@ -26,6 +26,7 @@ class Speculation(Enum):
 class BackendKind(Enum):
     vllm = "vllm"
     external = "external"
+    simulated = "simulated"  # a model of an engine, in virtual time
 
 
 class Platform(Enum):
@@ -82,12 +83,29 @@ class DraftConfig:
 
 
 @dataclass(kw_only=True)
+class SimulatedEngineConfig:
+    """What a simulated engine costs and holds: see harness/backends/simulated/rates.py. `overhead_s` is that of a
+    message between client and engine, one way."""
+
+    step_s: float = MISSING
+    sequence_s: float = 0.0
+    context_token_s: float = 0.0
+    prefill_token_s: float = 0.0
+    overhead_s: float = 0.0
+    max_batched_tokens: int = 2048
+    block_size: int = 128
+    num_blocks: int = 1_000_000
+
+
+@dataclass(kw_only=True)
 class BackendConfig:
     """Where the models run. `url` and `draft_url` name endpoints that run already (kind external); `api_key_env` names
     the environment variable that holds their key. `target_port` fixes the target's port; null takes a free one.
 
     `is_residency` (O3) and `is_drafting` (O2, at most `num_speculative_tokens` a step) switch the engine side on: then
-    the speculative arm has a server of its own with the tool cache, and the baseline one without, equal in all else."""
+    the speculative arm has a server of its own with the tool cache, and the baseline one without, equal in all else.
+
+    Kind simulated has models of engines, `simulated_target` and `simulated_draft`, and takes no real time."""
 
     name: str = MISSING
     kind: BackendKind = BackendKind.vllm
@@ -103,6 +121,8 @@ class BackendConfig:
     is_drafting: bool = False
     num_speculative_tokens: int = 32
     start_timeout_s: float = 600.0
+    simulated_target: SimulatedEngineConfig | None = None
+    simulated_draft: SimulatedEngineConfig | None = None
 
     @property
     def has_tool_cache(self) -> bool:
@@ -249,8 +269,28 @@ def check(config: Config) -> None:
             "backend.kind is external; only servers that the harness starts have an engine side. Use "
             "backend=vllm_resident, or leave both false."
         )
+    if backend.kind is BackendKind.simulated:
+        _check_simulated(config)
     if backend.kind is BackendKind.external and not backend.url:
         raise ConfigError("backend.url is empty; an external backend needs the endpoint's address, which ends in /v1.")
+
+
+def _check_simulated(config: Config) -> None:
+    if config.backend.simulated_target is None or config.backend.simulated_draft is None:
+        raise ConfigError(
+            "backend.kind is simulated, and backend.simulated_target or backend.simulated_draft is not given; both "
+            "must be. Use backend=simulated."
+        )
+    if not config.model.is_replay:
+        raise ConfigError(
+            f"backend.kind is simulated and model {config.model.name} is live; a simulated engine follows "
+            "trajectories. Use a model that replays."
+        )
+    if config.speculation.mode is not Speculation.off and config.draft.place is DraftPlace.colocated:
+        raise ConfigError(
+            "draft.place is colocated and backend.kind is simulated; simulated engines do not share a machine. Use "
+            "draft=elsewhere, or draft.place=dedicated."
+        )
 
 
 def _at_least_one(name: str, value: int) -> None:

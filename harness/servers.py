@@ -8,7 +8,9 @@ from typing import Self
 
 from harness.backends.external_server import ExternalServer, ExternalServerSettings
 from harness.backends.protocol import ModelServer
+from harness.backends.simulated.model_server import SimulatedModelServer, SimulatedServerSettings
 from harness.backends.vllm_server import VllmServer
+from harness.backends.vllm_settings import VllmServerSettings
 from harness.build import ServerSettings
 
 
@@ -33,6 +35,8 @@ class ServerPool:
             os.sched_setaffinity(0, self._client_cores)
             if isinstance(wanted, ExternalServerSettings):
                 server: ModelServer = ExternalServer(wanted)
+            elif isinstance(wanted, SimulatedServerSettings):
+                server = SimulatedModelServer(wanted)
             else:
                 port = target_port if wanted.name == "target" else None
                 server = VllmServer(wanted, log_folder=log_folder, port=port)
@@ -42,9 +46,7 @@ class ServerPool:
         return [self._running[wanted] for wanted in settings]
 
     def _keep_off_compute_cores(self, settings: list[ServerSettings]) -> None:
-        cores = {
-            core for wanted in settings if not isinstance(wanted, ExternalServerSettings) for core in wanted.api_cores
-        }
+        cores = {core for wanted in settings if isinstance(wanted, VllmServerSettings) for core in wanted.api_cores}
         os.sched_setaffinity(0, cores or self._client_cores)
 
     async def _stop(self, settings: ServerSettings) -> None:

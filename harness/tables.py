@@ -11,6 +11,7 @@ import pandas as pd
 
 from harness.cell import folder_of
 from harness.metrics.statistics import block_interval, t_quantile
+from harness.schema import BackendKind, Config
 from harness.sweep import Cell
 
 CELLS = "cells.parquet"
@@ -77,7 +78,7 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         "draft_place": config.draft.place.value,
         "num_samples": config.draft.num_samples,
         "speculation": config.speculation.mode.value,
-        "origin": "replayed" if config.model.is_replay else "measured",
+        "origin": origin_of(config),
         "latency_kind": config.latency.kind,
         "latency_mean_g": config.latency.mean_g,
         "latency_mean_s": metrics["latency_mean_s"],
@@ -95,6 +96,13 @@ def _mean(runs: dict[str, dict[str, Any]], arm: str, name: str) -> float | None:
     # A cell that was finished before a metric existed has not measured it.
     values: list[Any] = [run.get(name) for key, run in runs.items() if key.startswith(arm)]
     return None if None in values else fmean(values)
+
+
+def origin_of(config: Config) -> str:
+    """Return how the numbers of a configuration come about."""
+    if config.backend.kind is BackendKind.simulated:
+        return "modelled"
+    return "replayed" if config.model.is_replay else "measured"
 
 
 def write_tables(cells: Sequence[Cell], folder: Path) -> pd.DataFrame:

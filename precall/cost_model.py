@@ -13,6 +13,19 @@ def client_speedup(*, G: float, g: float, T: float, alpha: float) -> float:
     return (G + T) / (alpha * max(G, g + T) + (1.0 - alpha) * (G + T))
 
 
+def client_saved_share(*, G: float, g: float, T: float, alpha: float, G_f: float = 0.0) -> float:
+    """Return the share of time that client-side speculation saves, where each call comes with `G_f` seconds of
+    generation that nothing shortens, such as the final answer's. Source: ours, from lemma:client-alg-proof: of a call
+    that was predicted, max(G, g + T) leaves min(T, G - g) of G + T. A draft slower than the target saves nothing."""
+    return alpha * max(0.0, min(T, G - g)) / (G + T + G_f)
+
+
+def best_tool_s(*, G: float, g: float) -> float:
+    """Return the tool time at which the saved share is largest, G - g. Source: ours; up to there the share grows with
+    T, as T / (G + T + G_f), and from there it falls."""
+    return max(0.0, G - g)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnTimes:
     """One turn as the cost model sees it, in seconds: G and g, the tools' times in the order of the calls, and for
@@ -31,6 +44,18 @@ def turn_time_s(turn: TurnTimes, *, speculate: bool) -> float:
     for tool_s, is_hit in zip(turn.tool_s, turn.is_hit, strict=True):
         time_s = max(time_s, turn.g + tool_s) if speculate and is_hit and turn.g <= turn.G else time_s + tool_s
     return time_s
+
+
+def resident_turn_time_s(*, R_s: float, t_s: float, drafted_s: float, g: float, T: float, post_s: float) -> float:
+    """Return the seconds from a turn's beginning to the moment at which the engine goes on with its result (O3), of a
+    call that was predicted and of which the engine hears, after g + `post_s`, before the turn ends.
+
+    `R_s` of reasoning are followed by `t_s` of writing the call, or by `drafted_s` where the engine has heard of it by
+    then (O2). For a result that comes later than the call the engine waits. Source: ours; eq:spec-engine has neither g
+    nor a maximum, and is this with everything in time.
+    """
+    known_s = g + post_s
+    return max(R_s + (drafted_s if known_s <= R_s else t_s), known_s + T)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

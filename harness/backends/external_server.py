@@ -7,6 +7,7 @@ from typing import Self
 
 import httpx
 
+from harness.backends.metrics_endpoint import scrape
 from precall.errors import BackendError, ConfigError
 
 
@@ -66,6 +67,9 @@ class ExternalServer:
         if self.settings.model not in served:
             what = f"{self.settings.name}.model is {self.settings.model!r}; {self.base_url} must serve it"
             raise ConfigError(f"{what}. It serves: {', '.join(served) or 'no model'}. Choose one of these.")
+
+    async def counters(self) -> dict[str, float]:
+        return await scrape(self.base_url)
 
     def cpu_seconds(self) -> None:
         """Return None: the processes of the server cannot be seen from here."""

@@ -16,6 +16,11 @@ class ModelServer(Protocol):
         """Raise BackendError if the server has gone."""
         ...
 
+    async def counters(self) -> dict[str, float]:
+        """Return what the server has counted so far, by the names of harness/backends/metrics_endpoint.py; empty if it
+        does not say."""
+        ...
+
     def cpu_seconds(self) -> float | None:
         """Return the CPU time of all the server's processes so far, in seconds, or None where it cannot be seen."""
         ...

@@ -11,6 +11,7 @@ from typing import Self
 import psutil
 
 from harness.backends.cores import bind, check_cores
+from harness.backends.metrics_endpoint import scrape
 from harness.backends.processes import ServerProcess
 from harness.backends.start_display import StartDisplay
 from harness.backends.vllm_settings import PLUGIN, PLUGIN_GROUP, VllmServerSettings, command, environment
@@ -66,6 +67,9 @@ class VllmServer:
     async def check_alive(self) -> None:
         """Raise BackendError, with the end of the log, if the server has ended."""
         await self._process.check_alive()
+
+    async def counters(self) -> dict[str, float]:
+        return await scrape(self.base_url)
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all the server's processes since their start, in seconds."""

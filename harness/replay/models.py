@@ -7,7 +7,7 @@ from typing import Any
 from harness.replay.rendering import Renderer
 from harness.replay.trajectories import RecordedTrajectory
 from precall.chat import ChatClient, Messages, Sampling
-from precall.drafts.protocol import Prediction
+from precall.drafts.protocol import Draft, Prediction
 from precall.errors import BackendError
 from precall.events import now_s
 from precall.stream import Generation
@@ -99,7 +99,7 @@ class RecordedTarget:
     how long each sample took.
     """
 
-    def __init__(self, trajectory: RecordedTrajectory, draft: ReplayDraft) -> None:
+    def __init__(self, trajectory: RecordedTrajectory, draft: Draft) -> None:
         self._trajectory = trajectory
         self._draft = draft
         self.sample_s: list[list[float]] = []

@@ -24,6 +24,10 @@ class Renderer(Protocol):
         """Return what the draft generates for one sample: its calls at once, or a short answer when it has none."""
         ...
 
+    def num_tokens(self, text: str) -> int:
+        """Return how many tokens a plain text has."""
+        ...
+
 
 class ControlledTokenizer:
     """A model folder's tokenizer that keeps control tokens and recorded text apart."""
@@ -41,6 +45,9 @@ class ControlledTokenizer:
 
     def control(self, token: str) -> int:
         return self._control_ids[token]
+
+    def num_tokens(self, text: str) -> int:
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def plain(self, text: str) -> list[int]:
         """Return the tokens of a recorded text. Raises ConfigError when a control token is among them."""
@@ -65,6 +72,9 @@ class HermesRenderer:
 
     def draft_tokens(self, calls: Sequence[ToolCall]) -> list[int]:
         return self._answer("" if calls else NO_CALL, calls)
+
+    def num_tokens(self, text: str) -> int:
+        return self._tokenizer.num_tokens(text)
 
     def _answer(self, content: str, calls: Sequence[ToolCall]) -> list[int]:
         control, plain = self._tokenizer.control, self._tokenizer.plain
@@ -101,6 +111,9 @@ class HarmonyRenderer:
 
     def draft_tokens(self, calls: Sequence[ToolCall]) -> list[int]:
         return self._call(calls) if calls else self._message("final", NO_CALL, "<|return|>")
+
+    def num_tokens(self, text: str) -> int:
+        return self._tokenizer.num_tokens(text)
 
     def _call(self, calls: Sequence[ToolCall]) -> list[int]:
         if len(calls) != 1:

@@ -9,7 +9,6 @@ import pytest
 
 from agents.task import Task
 from agents.trajectory import Trajectory
-from harness import runner
 from harness.runner import ALIVE_INTERVAL_S, ArmRun, Participants, run_arm
 from precall.errors import BackendError, ConfigError
 from precall.events import EventKind, EventRecorder, now_s
@@ -32,6 +31,9 @@ class FakeServer:
         if now_s() >= self.dies_at_s:
             raise self.error(f"The {self.name} server has gone.")
 
+    async def counters(self) -> dict[str, float]:
+        return {"vllm:generation_tokens_total": 100.0 + 10.0 * now_s()}
+
     def cpu_seconds(self) -> float | None:
         return 2.0 * now_s()
 
@@ -44,14 +46,6 @@ class Outcome:
     error: Exception | None = None
     ended_s: float = 0.0
     num_tasks_left: int = 0
-
-
-@pytest.fixture(autouse=True)
-def counters(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scrape(base_url: str) -> dict[str, float]:
-        return {"vllm:generation_tokens_total": 100.0 + 10.0 * now_s()}
-
-    monkeypatch.setattr(runner, "scrape", scrape)
 
 
 def task(name: str) -> Task:

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from precall.cost_model import EngineRates, EngineWork, TurnTimes, client_speedup, engine_time_s, turn_time_s
+from precall.cost_model import (
+    EngineRates,
+    EngineWork,
+    TurnTimes,
+    best_tool_s,
+    client_saved_share,
+    client_speedup,
+    engine_time_s,
+    resident_turn_time_s,
+    turn_time_s,
+)
 from precall.testing.virtual_time import run_virtual
 from precall.tools import Effect
 from tests.precall.worlds import World, call, generation, run_script, sample
@@ -50,6 +60,36 @@ def test_the_speedup_grows_with_the_acceptance_rate_where_the_draft_is_faster(G,
     assume(g < G)
     low, high = (client_speedup(G=G, g=g, T=T, alpha=alpha) for alpha in sorted((one, other)))
     assert low <= high * (1 + 1e-12)
+
+
+@given(POSITIVE, POSITIVE, POSITIVE, SHARE, st.floats(0.0, 100.0))
+def test_the_saved_share_is_that_of_the_speedup_with_the_final_answer_on_both_sides(G, g, T, alpha, G_f):
+    assume(g < G)
+    standard_s = G + T + G_f
+    speculative_s = alpha * max(G, g + T) + (1 - alpha) * (G + T) + G_f
+    share = client_saved_share(G=G, g=g, T=T, alpha=alpha, G_f=G_f)
+    assert share == pytest.approx(1 - speculative_s / standard_s, abs=1e-9)
+
+
+@given(POSITIVE, POSITIVE, POSITIVE, st.floats(0.01, 1.0), st.floats(0.0, 100.0))
+def test_no_tool_time_saves_a_larger_share_than_the_best(G, g, T, alpha, G_f):
+    best_s = best_tool_s(G=G, g=g)
+    at = {"G": G, "g": g, "alpha": alpha, "G_f": G_f}
+    assert client_saved_share(T=T, **at) <= client_saved_share(T=best_s, **at) * (1 + 1e-9)
+    assert best_s == max(0.0, G - g)
+
+
+@pytest.mark.parametrize(
+    ("g", "T", "seconds"),
+    [
+        (1.0, 2.0, 5.2),  # known at 1.5, drafted: 5 + .2; the result came at 3.5
+        (1.0, 4.5, 6.0),  # drafted, and awaited: 1 + .5 + 4.5
+        (5.0, 0.1, 7.0),  # known at 5.5, after the reasoning: the call is written out
+        (5.0, 3.0, 8.5),
+    ],
+)
+def test_the_time_of_a_resident_turn_by_hand(g, T, seconds):
+    assert resident_turn_time_s(R_s=5.0, t_s=2.0, drafted_s=0.2, g=g, T=T, post_s=0.5) == seconds
 
 
 @given(POSITIVE, st.floats(0.0, 1.0), POSITIVE, st.integers(1, 20), st.data())

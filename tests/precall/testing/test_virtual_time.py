@@ -41,6 +41,29 @@ def test_timers_fire_in_the_order_of_their_times():
     assert run_virtual(main()) == [(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)]
 
 
+def test_timers_of_one_time_fire_in_the_order_in_which_they_were_set():
+    async def main():
+        loop, order = asyncio.get_running_loop(), []
+        for number in range(50):
+            loop.call_at(5.0 if number % 3 else 6.0, order.append, number)
+        await asyncio.sleep(7.0)
+        return order
+
+    assert run_virtual(main()) == sorted(range(50), key=lambda number: (number % 3 == 0, number))
+
+
+def test_an_order_among_timers_leaves_their_time_as_it_was_set():
+    async def main():
+        loop, times = asyncio.get_running_loop(), []
+        loop.call_at(5.0, times.append, "cancelled").cancel()
+        loop.call_at(5.0, lambda: times.append(now_s()))
+        loop.call_at(5.0, lambda: times.append(now_s()))
+        await asyncio.sleep(7.0)
+        return times
+
+    assert run_virtual(main()) == [5.0, 5.0]
+
+
 def test_work_takes_no_time():
     async def main():
         for _ in range(100):

@@ -1,0 +1,116 @@
+"""A simulated engine behind a simulated endpoint, on the running event loop's clock (precall.testing.virtual_time)."""
+
+import asyncio
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from harness.backends.simulated.engine import BatchingEngine
+from harness.backends.simulated.kv_cache import Segment
+from harness.backends.simulated.rates import EngineModel
+from harness.backends.simulated.sequence import Goes, Hold, Sequence
+from precall.events import now_s
+from precall.tool_cache import ResponseAddress
+from precall.wire import SECRET_HEADER, ToolOutput, parse_post, post_path
+
+DEFAULT_TTL_S = 60.0
+"""What precall.engine keeps an entry for that does not say."""
+
+
+@dataclass(slots=True, kw_only=True)
+class CachedResponse:
+    """A response that lives: what was posted for it, each with the time at which it expires."""
+
+    address: ResponseAddress
+    entries: list[tuple[ToolOutput, float]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class SimulatedServer:
+    """Drives one engine by the loop's timers. A message takes `overhead_s` each way; a post to the tool cache too."""
+
+    def __init__(self, model: EngineModel) -> None:
+        self.engine = BatchingEngine(model.rates, model.limits)
+        self.overhead_s = model.overhead_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = inf
+        self._live: dict[str, CachedResponse] = {}
+        self._finished: set[str] = set()
+
+    # Generating. What these two return is true at the engine; the caller lets the messages travel.
+
+    async def generate(
+        self, path: tuple[Segment, ...], num_tokens: int, *, num_samples: int = 1, key: Hashable = None
+    ) -> Sequence:
+        """Have `num_tokens` generated behind the prompt `path`, and return the sequence when they are. A caller that
+        is cancelled takes the sequence with it."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def end(sequence: Sequence, time_s: float) -> None:
+            if not done.done():
+                done.set_result(None)
+
+        sequence = self.submit(path, num_tokens, end, num_samples=num_samples, key=key)
+        try:
+            await done
+        finally:
+            self.abort(sequence)
+        return sequence
+
+    def submit(self, path: tuple[Segment, ...], num_tokens: int, on_end: Any, **how: Any) -> Sequence:
+        sequence = self.engine.submit(now_s(), path, num_tokens, on_end, **how)
+        self._set_timer()
+        return sequence
+
+    def resume(self, sequence: Sequence, goes: Goes | Hold) -> None:
+        assert isinstance(goes, Goes), "only what goes on is resumed"
+        self.engine.resume(now_s(), sequence, goes)
+        self._set_timer()
+
+    def abort(self, sequence: Sequence) -> None:
+        """End a sequence, if it has not ended."""
+        self.engine.abort(now_s(), sequence)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self.engine.next_s == self._timer_s:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_s = self.engine.next_s
+        loop = asyncio.get_running_loop()
+        self._timer = None if self._timer_s == inf else loop.call_at(self._timer_s, self._advance)
+
+    def _advance(self) -> None:
+        self._timer, self._timer_s = None, inf
+        self.engine.advance()
+        self._set_timer()
+
+    # The tool cache: docs/tool-cache.md.
+
+    def open(self, address: ResponseAddress) -> CachedResponse:
+        """Begin a response to which results can be posted."""
+        response = self._live[post_path(address.response_id)] = CachedResponse(address=address)
+        return response
+
+    def close(self, response: CachedResponse) -> None:
+        path = post_path(response.address.response_id)
+        del self._live[path]
+        self._finished.add(path)
+
+    async def post(self, path: str, body: Any, headers: Mapping[str, str], timeout_s: float) -> tuple[int, str]:
+        """Take a post as precall.engine does; see precall.tool_cache.Poster."""
+        outputs = parse_post(json.dumps(body).encode())
+        await asyncio.sleep(self.overhead_s)
+        status = 200 if path in self._live else 410 if path in self._finished else 404
+        if status == 200:
+            response = self._live[path]
+            if headers[SECRET_HEADER] != response.address.secret:
+                status = 403
+            else:
+                response.entries += [(output, now_s() + (output.keep_alive_s or DEFAULT_TTL_S)) for output in outputs]
+                response.changed.set()
+        await asyncio.sleep(self.overhead_s)
+        return status, f"simulated {status}"
