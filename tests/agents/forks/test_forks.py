@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import os
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -118,6 +120,29 @@ async def test_a_commit_that_is_cancelled_happens_or_does_not_and_the_workspace_
     await fork.discard()
     finished = await run(workspace, "cat a b")
     assert finished.stdout in ("aaabbb", "new\nnew\n")
+
+
+async def test_what_comes_after_a_cancelled_commit_waits_until_its_thread_has_ended(workspace):
+    fork = await workspace.fork()
+    await run(fork, "echo new > a")
+    is_committing, may_commit, commit = threading.Event(), threading.Event(), fork.tree.commit
+
+    def commit_slowly():
+        is_committing.set()
+        may_commit.wait(10.0)
+        return commit()
+
+    fork.tree = SimpleNamespace(commit=commit_slowly, view=fork.tree.view)
+    committing = asyncio.create_task(fork.commit())
+    await asyncio.to_thread(is_committing.wait, 10.0)
+    committing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await committing
+    discarding, running = asyncio.create_task(fork.discard()), asyncio.create_task(run(workspace, "cat a"))
+    await asyncio.sleep(0.1)
+    may_commit.set()
+    await discarding
+    assert (await running).stdout == "new\n"
 
 
 async def test_a_fork_whose_making_is_cancelled_is_removed(workspace):

@@ -64,7 +64,9 @@ def snapshot(tree: Path, *, with_times: bool = True) -> dict[str, Any]:
                 content = path.read_bytes()
             num_links = None if path.is_dir() else info.st_nlink
             times = info.st_mtime_ns if with_times else None
-            seen[str(path.relative_to(tree))] = (info.st_mode, info.st_uid, info.st_gid, num_links, content, times)
+            attributes = os.listxattr(path, follow_symlinks=False)
+            owner = (info.st_uid, info.st_gid)
+            seen[str(path.relative_to(tree))] = (info.st_mode, owner, num_links, attributes, content, times)
     return seen
 
 
