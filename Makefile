@@ -96,6 +96,14 @@ ablation: $(STAMP) ## measure O1, O2 and O3 one by one, prefix caching on and of
 mutations: $(STAMP) ## break the engine side in known ways, in a copy; each must turn a named test red
 	$(PYTHON) -m harness.engine_checks.mutations
 
+.PHONY: pocket-models
+pocket-models: $(STAMP) ## train the pocket models from scratch (up to an hour on two cores; goes on where it stopped)
+	$(PYTHON) -m harness.pocket.train $(ARGS)
+
+.PHONY: pocket-eval
+pocket-eval: $(STAMP) ## measure the pocket models on held-out tasks: accuracy, call acceptance, g/G (ARGS='--agents 1 8')
+	$(PYTHON) -m harness.pocket.evaluate $(ARGS)
+
 .PHONY: setup
 setup: $(STAMP) ## make the environment of PLATFORM and nothing else
 

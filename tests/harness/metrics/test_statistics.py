@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.metrics.statistics import block_interval, t_quantile
+from harness.metrics.statistics import Interval, block_interval, median_interval, share_interval, t_quantile
 from precall.errors import ConfigError
 
 
@@ -69,3 +69,65 @@ def test_a_confidence_in_percent_is_refused():
 )
 def test_quantiles_of_students_t_agree_with_the_table(probability, num_degrees, tabulated):
     assert t_quantile(probability, num_degrees) == pytest.approx(tabulated, abs=1e-4)
+
+
+def test_a_share_is_of_all_trials_and_its_limits_come_from_resampling_tasks():
+    # Of two tasks a quarter of the resamples is twice the first (share 1), a quarter twice the second (share 1/3).
+    interval = share_interval([(1, 1), (1, 3)])
+    assert (interval.low, interval.mid, interval.high, interval.num_blocks) == (pytest.approx(1 / 3), 0.5, 1.0, 2)
+
+
+def test_the_limits_of_a_share_are_quantiles_of_the_shares_of_resampled_tasks():
+    tasks = np.array([(1, 1), (1, 4), (0, 2), (3, 3), (2, 5)])
+    drawn = tasks[np.random.default_rng(0).integers(0, 5, size=(10_000, 5))]
+    shares = [sum(hits for hits, _ in row) / sum(trials for _, trials in row) for row in drawn.tolist()]
+    interval = share_interval([(int(hits), int(trials)) for hits, trials in tasks])
+    assert [interval.low, interval.high] == list(np.quantile(shares, [0.025, 0.975]))
+
+
+def test_turns_of_one_task_do_not_narrow_the_interval_of_a_share():
+    tasks = [(1, 1), (0, 1)] * 50
+    once, ten_times = share_interval(tasks), share_interval([(10 * hits, 10 * trials) for hits, trials in tasks])
+    assert (once.low, once.high) == (ten_times.low, ten_times.high)
+    assert once.low == pytest.approx(0.5 - 1.96 * 0.05, abs=0.01)
+    assert once.high == pytest.approx(0.5 + 1.96 * 0.05, abs=0.01)
+
+
+def test_where_every_task_agrees_the_limit_of_a_share_is_wilsons():
+    all_right, none_right = share_interval([(2, 2)] * 300), share_interval([(0, 2)] * 300)
+    assert (all_right.low, all_right.mid, all_right.high) == (pytest.approx(300 / 303.8415, abs=1e-6), 1.0, 1.0)
+    assert (none_right.low, none_right.mid, none_right.high) == (0.0, 0.0, pytest.approx(3.8415 / 303.8415, abs=1e-6))
+
+
+def test_tasks_without_a_trial_have_no_part_in_a_share():
+    assert (
+        share_interval([(1, 2), (0, 0)])
+        == share_interval([(1, 2)])
+        == Interval(low=None, mid=0.5, high=None, num_blocks=1)
+    )
+    assert share_interval([(0, 0)]) == Interval(low=None, mid=None, high=None, num_blocks=0)
+
+
+def test_more_hits_than_trials_are_refused():
+    with pytest.raises(AssertionError, match="more hits than trials"):
+        share_interval([(1, 1), (2, 1)])
+
+
+def test_a_median_is_of_all_values_and_its_limits_come_from_resampling_tasks():
+    # Of two tasks a quarter of the resamples is twice the first (median 1.5), a quarter twice the second (median 7).
+    interval = median_interval([[1.0, 2.0], [5.0, 9.0]])
+    assert (interval.low, interval.mid, interval.high, interval.num_blocks) == (1.5, 3.5, 7.0, 2)
+    assert median_interval([[1.0], [], [2.0], [9.0]]).mid == 2.0
+
+
+def test_one_task_gives_a_median_without_limits_and_none_gives_nothing():
+    assert median_interval([[1.0, 2.0]]) == Interval(low=None, mid=1.5, high=None, num_blocks=1)
+    assert median_interval([[]]) == Interval(low=None, mid=None, high=None, num_blocks=0)
+
+
+def test_the_limits_of_a_median_are_quantiles_of_the_medians_of_resampled_tasks():
+    tasks = [[float(value) for value in task] for task in ([3, 1, 4], [1, 5], [9, 2, 6, 5], [3], [5, 8, 9])]
+    drawn = np.random.default_rng(0).integers(0, 5, size=(2000, 5))
+    medians = [np.median(np.concatenate([tasks[index] for index in row])) for row in drawn]
+    interval = median_interval(tasks)
+    assert [interval.low, interval.high] == list(np.quantile(medians, [0.025, 0.975]))
