@@ -26,7 +26,7 @@ from harness.backends.simulated.figures import THROUGHPUT, Point, points, rms
 from harness.backends.simulated.grid import PAPER_TASKS, Grid
 from harness.backends.simulated.least_squares import Fit, fit
 from harness.backends.simulated.paper import PaperParameters
-from harness.backends.simulated.quick import Method
+from harness.backends.simulated.setting import Method
 from precall.errors import ConfigError
 
 AIM = {THROUGHPUT: 3.0, "time_saved_pct": 1.5}

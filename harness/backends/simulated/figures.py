@@ -6,7 +6,7 @@ from math import sqrt
 from statistics import fmean
 
 from harness.backends.simulated import paper
-from harness.backends.simulated.quick import Method
+from harness.backends.simulated.setting import Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from statistics import fmean
 
 from harness.backends.simulated import paper
 from harness.backends.simulated.paper import PaperParameters
-from harness.backends.simulated.quick import Method, QuickRun, Setting, run_quick
+from harness.backends.simulated.quick import QuickRun, run_quick
+from harness.backends.simulated.setting import Method, Setting
 from harness.backends.simulated.work import TaskWork, draw_tasks
 from harness.metrics.comparison import time_saved_pct
 

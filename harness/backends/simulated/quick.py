@@ -7,7 +7,6 @@ calibration use it; an experiment runs the agents themselves.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
@@ -17,30 +16,9 @@ from harness.backends.simulated.kv_cache import Segment
 from harness.backends.simulated.rates import EngineModel
 from harness.backends.simulated.sequence import HOLD, Goes, Hold
 from harness.backends.simulated.sequence import Sequence as EngineSequence
-from harness.backends.simulated.work import TaskWork, TurnWork
+from harness.backends.simulated.setting import Method, Setting
+from harness.backends.simulated.work import TaskWork
 from precall.tool_cache import ANNOUNCE_AFTER_S
-
-
-class Method(Enum):
-    standard = "standard"
-    client = "client"
-    engine = "engine"  # O1, O2 and O3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """How agents work: tool latency (normal, clipped at 0, in seconds), the share of calls that a turn's
-    `num_samples` samples of the draft have between them, and how long the engine waits for a result on its way."""
-
-    method: Method
-    latency_mean_s: float
-    latency_std_s: float
-    hit_rate: float = 0.0
-    num_samples: int = 1
-    max_wait_s: float = 1.0
-
-    def latency_s(self, turn: TurnWork) -> float:
-        return max(0.0, self.latency_mean_s + self.latency_std_s * turn.latency_draw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.backends.simulated import calibrate, paper
 from harness.backends.simulated.paper import PaperParameters
-from harness.backends.simulated.quick import Method, Setting
 from harness.backends.simulated.server import SimulatedServer
+from harness.backends.simulated.setting import Method, Setting
 from harness.backends.simulated.synthetic import SyntheticWorld
 from harness.backends.simulated.work import draw_tasks
 from harness.bench import write_bench

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from agents.task import Task
 from harness.backends.simulated.models import SimulatedDraft, SimulatedTarget
-from harness.backends.simulated.quick import Method, Setting
 from harness.backends.simulated.resident import SimulatedResidentTarget
 from harness.backends.simulated.script import Script, ScriptedSample, ScriptedTurn
 from harness.backends.simulated.server import SimulatedServer
+from harness.backends.simulated.setting import Method, Setting
 from harness.backends.simulated.work import TaskWork
 from harness.runner import Participants
 from precall.calls import Observation, ToolCall

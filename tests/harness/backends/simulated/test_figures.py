@@ -8,7 +8,7 @@ from harness.backends.simulated import calibrate, figures, paper
 from harness.backends.simulated.figures import Point, by_figure, points
 from harness.backends.simulated.grid import PAPER_TASKS, Grid, is_in_a_figure
 from harness.backends.simulated.paper import PaperParameters
-from harness.backends.simulated.quick import Method
+from harness.backends.simulated.setting import Method
 
 PARAMETERS = PaperParameters(
     reasoning_tokens=80.0,

@@ -2,8 +2,9 @@
 
 import pytest
 
-from harness.backends.simulated.quick import Method, QuickRun, Setting, run_quick
+from harness.backends.simulated.quick import QuickRun, run_quick
 from harness.backends.simulated.rates import EngineLimits, EngineModel, StepRates
+from harness.backends.simulated.setting import Method, Setting
 from harness.backends.simulated.work import TaskWork, TurnWork
 from precall.cost_model import (
     EngineRates,

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from harness.backends.simulated.quick import Method, QuickRun, Setting, run_quick
+from harness.backends.simulated.quick import QuickRun, run_quick
 from harness.backends.simulated.rates import EngineLimits, EngineModel, StepRates
 from harness.backends.simulated.server import SimulatedServer
+from harness.backends.simulated.setting import Method, Setting
 from harness.backends.simulated.synthetic import SyntheticWorld
 from harness.backends.simulated.work import TaskWork, WorkModel, draw_tasks
 from harness.runner import ArmRun, run_arm
