@@ -84,7 +84,7 @@ class World:
             state, version = list(self.state), self.version
             in_fork = self.tool(name, Effect.WRITE, seconds, lambda **arguments: function(state, **arguments))
             self.num_forks += 1
-            return WorldFork(world=self, state=state, version=version, function=in_fork.function)
+            return WorldFork(world=self, state=state, version=version, run=in_fork.function)
 
         return replace(self.tool(name, Effect.WORKSPACE, seconds, work, **limits), fork=fork)
 
@@ -100,8 +100,19 @@ class WorldFork:
     world: World
     state: list[int]
     version: int
-    function: Callable[..., Any]
+    run: Callable[..., Any]
     is_over: bool = False
+    is_running: bool = False
+
+    async def function(self, **arguments: Any) -> Any:
+        self.is_running = True
+        try:
+            return await self.run(**arguments)
+        finally:
+            try:
+                await asyncio.sleep(0)  # what is stopped takes a moment to stop
+            finally:
+                self.is_running = False
 
     async def commit(self) -> bool:
         if self.version != self.world.version:
@@ -113,6 +124,7 @@ class WorldFork:
         return has_changed
 
     async def discard(self) -> None:
+        assert not self.is_running, "the fork is still being worked in"
         self._end()
 
     def _end(self) -> None:

@@ -151,7 +151,10 @@ async def test_a_fork_whose_making_is_cancelled_is_removed(workspace):
     await asyncio.sleep(0)
     making.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await making  # the fixture sees that nothing is left
+        await making
+    await workspace.settle()
+    assert list(workspace._layout.forks.iterdir()) == []
+    assert list(workspace._layout.states.iterdir()) == [workspace.tree]
 
 
 async def test_a_command_that_changes_nothing_leaves_the_other_forks_fresh(workspace):
