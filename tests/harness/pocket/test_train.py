@@ -1,6 +1,7 @@
 """Training: interrupted anywhere it ends at the same weights, it follows its schedule, and it learns."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_module, "_STEPS_PER_ROW", 3)
     monkeypatch.setattr(train_module, "_ROWS_PER_PROBE", 1)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """How a matrix product is split among threads follows the machine's load, and the last bits follow the split."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
 
 
 def run(checkpoint: Path, model: PocketModel = tiny.TARGET) -> Run:
