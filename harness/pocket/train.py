@@ -1,8 +1,8 @@
 """Trains the pocket models from scratch: `make pocket-models`, or `python -m harness.pocket.train --models pocket_s`.
 
 Each step draws its tasks anew from the world's training split. What step s draws follows from the model's seed and s
-alone, so a run that was interrupted at any point goes on from its last checkpoint to the weights it would have had; with
-one thread to the bit, with several up to what their division of the work rounds otherwise.
+alone, so a run that was interrupted at any point goes on from its last checkpoint to the weights it would have had,
+with one thread to the bit, with several but for rounding.
 """
 
 import argparse
