@@ -12,7 +12,7 @@ from agents.sandbox.results import SandboxError
 from agents.sandbox.sandbox import Sandbox
 from precall.errors import ForkError
 
-MIN_FILES_FOR_OVERLAY = 1000
+MIN_FILES_FOR_OVERLAY = 300
 """Below it a copy takes some tens of milliseconds, and a command can tell less of it than of an overlay."""
 # Where an ordinary user mounts the overlay, renaming a folder fails, which a program in place would not see.
 _TRIAL = "import os; os.remove('old'); os.rename('folder', 'renamed'); open('renamed/new', 'w').close()"
