@@ -87,6 +87,8 @@ def is_running(process: psutil.Process) -> bool:
 def start(tmp_path: Path) -> Iterator[Callable[[], Run]]:
     """Return the function that starts the run; the same command each time, in the same folder."""
     runs: list[Run] = []
+    # What a shell starts in the background ignores interrupts, and hands that on; what handles them does not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def start() -> Run:
         command = [sys.executable, "-m", "harness.run", *COMMAND, f"output={tmp_path / 'runs'}"]
@@ -96,6 +98,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Run]]:
         return runs[-1]
 
     yield start
+    signal.signal(signal.SIGINT, before)
     for run in runs:
         if run.process.poll() is None:
             run.process.kill()
