@@ -98,6 +98,15 @@ def test_every_argument_stands_in_the_request_or_in_an_observation_before():
             known += " " + " ".join(turn.observations)
 
 
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_every_name_among_the_arguments_is_of_its_kind_and_split(split: Split):
+    for task in drawn(split):
+        for call in task.task.reference_calls[0]:
+            for parameter, value in parse_arguments(call).items():
+                if parameter in ENDINGS:
+                    assert value in pool(parameter, split), call
+
+
 def test_twins_are_offered_together_only_where_a_cue_tells_them_apart():
     for task in both():
         offered = {tool.name for tool in task.task.make_tools()}
@@ -197,6 +206,27 @@ def test_of_two_cued_tasks_from_equal_draws_only_the_cue_and_the_tool_differ(spl
 def _cued(index: int, split: Split, is_near: bool) -> PocketTask:
     draw = random.Random(index)
     return make_task(draw, "cued", cues.draw_cued(draw, split, is_near), max_tools=2, task_id="x")
+
+
+def test_a_cue_says_which_twin_is_right_and_the_reasoning_compares():
+    for task in both():
+        if task.kind == "cued":
+            expected, verdict = read_cue(request_of(task))
+            assert names_of(task) == [expected]
+            assert f": {verdict}" in task.turns[0].reasoning
+
+
+def read_cue(request: str) -> tuple[str, str]:
+    """Return the tool that the cue asks for, and how the reasoning puts it, by reading the request alone."""
+    days = re.findall("|".join(DAYS), request)
+    numbers = [int(number) for number in re.findall(r"\d+", request)]
+    if days:
+        return ("weather_now", "the same day") if days[0] == days[1] else ("weather_forecast", "another day")
+    if numbers:
+        limit, distance = numbers
+        return ("train_time", "within") if distance <= limit else ("flight_time", "beyond")
+    first, second, path = [word for word in re.findall(r"\w+", request) if is_made_up(word)]
+    return ("read_archive", "there") if path in (first, second) else ("read_file", "not there")
 
 
 def test_the_right_twin_cannot_be_told_from_the_order_of_the_tools_or_from_their_frequency():
