@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import pad, silu
 
-from harness.pocket.conversations import Conversation
+from harness.pocket.conversations import NOT_LEARNT, Conversation
 from harness.pocket.family import VOCAB_SIZE, PocketModel
 
 ROPE_THETA = 10_000.0
@@ -23,7 +23,9 @@ class Batch:
     """Conversations one behind the other, [tokens] each: `cells` says where in [num_rows x longest] a token belongs.
 
     `targets[i]` is what the model writes behind token `places[i]`. `ahead` [longest, longest] is added to attention's
-    scores: minus infinity where a token would look ahead.
+    scores: minus infinity where a token would look ahead. All are filled up so that few sizes occur, since a CPU's
+    library compiles and keeps code for each: places with some whose target is NOT_LEARNT, tokens with some that belong
+    to one more row.
     """
 
     token_ids: Tensor
@@ -38,20 +40,22 @@ class Batch:
     @staticmethod
     def of(conversations: Sequence[Conversation], device: torch.device) -> "Batch":
         lengths = [len(conversation.token_ids) for conversation in conversations]
-        longest = max(lengths)
+        longest = _filled(max(lengths), 32)
         positions = torch.cat([torch.arange(length) for length in lengths])
         rows = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
         token_ids = torch.tensor([token_id for conversation in conversations for token_id in conversation.token_ids])
         labels = torch.tensor([label for conversation in conversations for label in conversation.labels])
-        learnt = (labels >= 0).nonzero().flatten()  # never the first token of a conversation
+        learnt = (labels != NOT_LEARNT).nonzero().flatten()  # never the first token of a conversation
+        tokens_to_fill = (0, _filled(len(token_ids), 256) - len(token_ids))
+        places_to_fill = (0, _filled(len(learnt), 256) - len(learnt))
         return Batch(
-            token_ids=token_ids.to(device),
-            positions=positions.to(device),
-            cells=(rows * longest + positions).to(device),
-            num_rows=len(lengths),
+            token_ids=pad(token_ids, tokens_to_fill).to(device),
+            positions=pad(positions, tokens_to_fill).to(device),
+            cells=pad(rows * longest + positions, tokens_to_fill, value=len(lengths) * longest).to(device),
+            num_rows=len(lengths) + 1,
             longest=longest,
-            places=(learnt - 1).to(device),
-            targets=labels[learnt].to(device),
+            places=pad(learnt - 1, places_to_fill).to(device),
+            targets=pad(labels[learnt], places_to_fill, value=NOT_LEARNT).to(device),
             ahead=torch.full((longest, longest), -torch.inf, device=device).triu(1),
         )
 
@@ -145,6 +149,10 @@ class PocketNetwork(nn.Module):
             hidden = layer(hidden, batch, rotation)
         hidden = self.model.norm(hidden.index_select(0, batch.places))
         return hidden @ self.model.embed_tokens.weight.T
+
+
+def _filled(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 def rotation_at(positions: Tensor, head_size: int) -> tuple[Tensor, Tensor]:

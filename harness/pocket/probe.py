@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.pocket.conversations import ConversationEncoder
+from harness.pocket.conversations import NOT_LEARNT, ConversationEncoder
 from harness.pocket.network import Batch, PocketNetwork
 from harness.pocket.world import draw_task
 
@@ -70,7 +70,8 @@ class Probe:
             rows = slice(first, first + _ROWS_AT_A_TIME)
             batch = Batch.of(self._conversations[rows], device)
             is_chosen = torch.ones(len(batch.token_ids), dtype=torch.bool, device=device)
-            is_chosen[batch.places + 1] = network(batch).argmax(-1) == batch.targets
+            is_learnt = batch.targets != NOT_LEARNT
+            is_chosen[batch.places[is_learnt] + 1] = (network(batch).argmax(-1) == batch.targets)[is_learnt]
             start = 0
             for conversation, spans in zip(self._conversations[rows], self._spans[rows], strict=True):
                 for span in spans:

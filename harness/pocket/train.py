@@ -24,7 +24,7 @@ import torch
 from rich.console import Console
 from torch.nn.functional import cross_entropy
 
-from harness.pocket.conversations import ConversationEncoder
+from harness.pocket.conversations import NOT_LEARNT, ConversationEncoder
 from harness.pocket.display import TrainingDisplay
 from harness.pocket.export import export
 from harness.pocket.family import FAMILY, PocketModel
@@ -69,10 +69,11 @@ def train(
     display.start(model.name, model.num_steps, (run.num_steps, run.num_tokens, run.active_s))
     while run.num_steps < model.num_steps:
         started_s = time.monotonic()
-        batch = Batch.of(encoder.encode(draw_tasks(model, run.num_steps)), device)
+        conversations = encoder.encode(draw_tasks(model, run.num_steps))
+        batch = Batch.of(conversations, device)
         run.losses.append(learn(run, batch, rate_at(run.num_steps, model.num_steps)))
         run.num_steps += 1
-        run.num_tokens += len(batch.token_ids)
+        run.num_tokens += sum(len(conversation.token_ids) for conversation in conversations)
         is_last = run.num_steps == model.num_steps
         if is_last or run.num_steps % _STEPS_PER_ROW == 0:
             is_probed = is_last or run.num_steps % (_STEPS_PER_ROW * _ROWS_PER_PROBE) == 0
@@ -121,7 +122,7 @@ def learn(run: Run, batch: Batch, rate: float) -> float:
     """Take one step and return the loss: nats per token that the model writes."""
     with autocast(batch.token_ids.device):
         logits = run.network(batch)
-    loss = cross_entropy(logits.float(), batch.targets)
+    loss = cross_entropy(logits.float(), batch.targets, ignore_index=NOT_LEARNT)
     run.network.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)

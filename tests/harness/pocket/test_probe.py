@@ -18,11 +18,11 @@ class Chooser:
         self._num_seen = 0
 
     def __call__(self, batch: Batch) -> torch.Tensor:
-        logits = torch.nn.functional.one_hot(batch.targets, 1024).float()
+        logits = torch.nn.functional.one_hot(batch.targets.clamp(min=0), 1024).float()
         for row, place in enumerate(batch.places.tolist()):
             if self._num_seen + place + 1 in self._wrong:
                 logits[row] = -logits[row]
-        self._num_seen += len(batch.token_ids)
+        self._num_seen += int((batch.cells < (batch.num_rows - 1) * batch.longest).sum())
         return logits
 
 

@@ -59,6 +59,7 @@ def test_the_launch_policy_refuses_what_writes_and_nothing_else():
         ("read_file", {"path": "Korlist"}, "Minrace in Gilton"),
         ("read_file", {"path": "Darmemo"}, "nothing"),
         ("read_archive", {"path": "Darmemo"}, "Lelmeet in Ranwick"),
+        ("read_archive", {"path": "Korlist"}, "nothing"),
         ("list_events", {"day": "Monday"}, "Torfest in Balford"),
         ("list_events", {"day": "Sunday"}, "nothing"),
     ],

@@ -98,6 +98,15 @@ def test_every_argument_stands_in_the_request_or_in_an_observation_before():
             known += " " + " ".join(turn.observations)
 
 
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_every_name_among_the_arguments_is_of_its_kind_and_split(split: Split):
+    for task in drawn(split):
+        for call in task.task.reference_calls[0]:
+            for parameter, value in parse_arguments(call).items():
+                if parameter in ENDINGS:
+                    assert value in pool(parameter, split), call
+
+
 def test_twins_are_offered_together_only_where_a_cue_tells_them_apart():
     for task in both():
         offered = {tool.name for tool in task.task.make_tools()}
