@@ -66,12 +66,12 @@ def test_an_ordinary_user_stays_and_mounts_in_a_user_namespace(monkeypatch):
 
 def test_root_binds_its_sources_where_the_other_user_can_see_them_and_becomes_that_user(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    words, staged = identity.stage([Path("/root/w"), Path("/mnt/data/python")])
+    words, staged = identity.stage([Path("/home/w"), Path("/mnt/data/python")])
     folder = staged[0].parent
     assert folder != Path("/mnt")  # mounting there would hide the second source
     assert staged == [folder / "0", folder / "1"]
     assert words[:4] == ["unshare", "--mount", "--propagation", "private"]
-    assert words[words.index("sh") + 1 :] == [str(folder), "/root/w", "/mnt/data/python", "--"]
+    assert words[words.index("sh") + 1 :] == [str(folder), "/home/w", "/mnt/data/python", "--"]
     assert identity.become_sandbox_user() == ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "--"]
     words, merged = OVERLAY.mount(folder / "0")
     assert words[0] == "/bin/sh"  # in the namespace that is there already
