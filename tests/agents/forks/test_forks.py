@@ -223,7 +223,10 @@ def test_a_tree_that_cannot_be_copied_is_an_error_that_says_why(root):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
 async def test_a_fork_of_folders_that_nobody_may_enter_is_an_error_or_an_overlay(workspace):
     await run(workspace, "chmod 0 d")
+    before, is_committed = workspace.version, False
     with contextlib.suppress(ForkError):
         fork = await workspace.fork()
         await run(fork, "rm a")
-        await fork.commit()
+        is_committed = await fork.commit()
+    assert (workspace.tree / "a").exists() is not is_committed, "a fork that failed has changed nothing"
+    assert (workspace.version > before) is is_committed
