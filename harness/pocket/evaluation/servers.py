@@ -26,6 +26,7 @@ def server_settings(model: PocketModel, models: Path) -> VllmServerSettings:
         dtype="float32",  # as in conf/: greedy decoding is then the same beside other requests
         max_model_len=MAX_POSITIONS,
         max_num_seqs=MAX_NUM_SEQS,
+        is_prefill_whole=platform == "cpu",  # drafts sample, see harness/build.py
         reasoning_parser="qwen3" if model.has_reasoning else None,
         kv_cache_gib=KV_CACHE_GIB,
         cores=cores if model is TARGET else api_cores[:1],
