@@ -25,8 +25,9 @@ def turn_time_s(turn: TurnTimes, *, speculate: bool) -> float:
     return time_s
 
 
-def expected_turn_time_s(*, G: float, g: float, tool_s: tuple[float, ...], alpha: float) -> float:
-    """Return the expected seconds of a turn each of whose calls is a hit with probability `alpha`, independently.
+def expected_turn_time_s(*, G: float, g: float, tool_s: tuple[float, ...], alpha: tuple[float, ...]) -> float:
+    """Return the expected seconds of a turn whose calls are hits with the probabilities `alpha`, independently (0 for
+    one that may not run ahead).
 
     Source: ours; `turn_time_s` averaged over the hits. After each call the possible times are kept with their
     probabilities: with one call alpha max(G, g + T) + (1 - alpha)(G + T), a term of eq:client-alg-speedup.
@@ -34,10 +35,10 @@ def expected_turn_time_s(*, G: float, g: float, tool_s: tuple[float, ...], alpha
     if g > G:
         return G + sum(tool_s)
     times = {G: 1.0}
-    for each_s in tool_s:
+    for each_s, likelihood in zip(tool_s, alpha, strict=True):
         following: dict[float, float] = defaultdict(float)
         for time_s, probability in times.items():
-            following[max(time_s, g + each_s)] += alpha * probability
-            following[time_s + each_s] += (1.0 - alpha) * probability
+            following[max(time_s, g + each_s)] += likelihood * probability
+            following[time_s + each_s] += (1.0 - likelihood) * probability
         times = following
     return sum(time_s * probability for time_s, probability in times.items())

@@ -60,7 +60,7 @@ def test_each_further_sample_takes_its_share_of_the_batch():
 def test_G_under_load_solves_its_equation_and_speculation_fills_the_batch(G, per_agent_s, T, share, alpha, num_agents):
     def loaded_s(alpha: float, num_agents: int) -> float:
         def cycle_s(loaded_s: float) -> float:
-            return expected_turn_time_s(G=loaded_s, g=share * G, tool_s=(T,), alpha=alpha)
+            return expected_turn_time_s(G=loaded_s, g=share * G, tool_s=(T,), alpha=(alpha,))
 
         return loaded_G_s(G=G, per_agent_s=per_agent_s, num_agents=num_agents, cycle_s=cycle_s)
 

@@ -18,14 +18,15 @@ SHARE = st.floats(0.0, 1.0)
 SECONDS = st.integers(1, 64).map(lambda eighths: eighths / 8)
 
 
-@given(POSITIVE, POSITIVE, st.lists(POSITIVE, max_size=4), SHARE)
-def test_the_expected_time_of_a_turn_is_the_mean_over_all_ways_in_which_its_calls_may_be_hits(G, g, tool_s, alpha):
+@given(POSITIVE, POSITIVE, st.lists(st.tuples(POSITIVE, SHARE), max_size=4))
+def test_the_expected_time_of_a_turn_is_the_mean_over_all_ways_in_which_its_calls_may_be_hits(G, g, calls):
+    tool_s, alpha = tuple(tool_s for tool_s, _ in calls), tuple(share for _, share in calls)
     mean_s = sum(
-        prod(alpha if hit else 1 - alpha for hit in is_hit)
-        * turn_time_s(TurnTimes(G=G, g=g, tool_s=tuple(tool_s), is_hit=is_hit), speculate=True)
-        for is_hit in product((True, False), repeat=len(tool_s))
+        prod(share if hit else 1 - share for share, hit in zip(alpha, is_hit, strict=True))
+        * turn_time_s(TurnTimes(G=G, g=g, tool_s=tool_s, is_hit=is_hit), speculate=True)
+        for is_hit in product((True, False), repeat=len(calls))
     )
-    assert expected_turn_time_s(G=G, g=g, tool_s=tuple(tool_s), alpha=alpha) == pytest.approx(mean_s)
+    assert expected_turn_time_s(G=G, g=g, tool_s=tool_s, alpha=alpha) == pytest.approx(mean_s)
 
 
 @given(POSITIVE, st.floats(0.0, 1.0), POSITIVE, st.integers(1, 20), st.data())
