@@ -86,7 +86,8 @@ def resample_counts(num_tasks: int, num_resamples: int, seed: int = 0) -> NDArra
     task, that is the sums of every resample."""
     drawn = np.random.default_rng(seed).integers(0, num_tasks, size=(num_resamples, num_tasks))
     cells = drawn + num_tasks * np.arange(num_resamples)[:, None]
-    return np.bincount(cells.ravel(), minlength=num_resamples * num_tasks).reshape(num_resamples, num_tasks) * 1.0
+    counts = np.bincount(cells.ravel(), minlength=num_resamples * num_tasks).astype(np.float64)
+    return counts.reshape(num_resamples, num_tasks)
 
 
 def share_interval(

@@ -18,6 +18,7 @@ from precall.cost_model.turns import expected_turn_time_s
 from precall.errors import ConfigError
 
 NUM_RESAMPLES = 400
+NUM_REPETITIONS = 500
 Seconds = NDArray[np.float64]
 
 
@@ -149,14 +150,21 @@ def _mean_G(tasks: Sequence[TaskEvidence]) -> float:
 
 
 def _queued_g_s(place: Place, alpha: float, g: float, num_servers: int) -> float:
-    """Return g with the queue before the draft's servers. The rest of the turn lies between a draft's answer and the
-    next request; the queue makes the turn longer, which is found by repetition."""
+    """Return g with the queue before the draft's servers. What is left of a turn lies between an answer of the draft
+    and the next request; the queue makes the turn longer, so the least wait that agrees with itself is sought from
+    below. Beyond what the servers can answer it is that of all other agents; drafts that are given up make room, which
+    is not modelled."""
     turns, queued_s = _turns(place.tasks), g
-    for _ in range(20):
+    for _ in range(NUM_REPETITIONS):
         turn_s = fmean(_turn_s(turn, alpha, queued_s, 0.0) for turn in turns)
-        queued_s = queued_g_s(
-            g=g, between_s=max(0.0, turn_s - queued_s), num_agents=place.num_agents, num_servers=num_servers
+        before_s, queued_s = (
+            queued_s,
+            queued_g_s(
+                g=g, between_s=max(0.0, turn_s - queued_s), num_agents=place.num_agents, num_servers=num_servers
+            ),
         )
+        if queued_s - before_s < 1e-6 * g:
+            break
     return queued_s
 
 
@@ -173,8 +181,9 @@ def _load_s(place: Place, alpha: float, g: float) -> float:
     alone_G = base_G - place.beside_s * (place.num_agents - 1) * base_G / base_s
     if alone_G <= 0.0:
         raise ConfigError(
-            f"each of {place.num_agents - 1} other agents adds {place.beside_s:.3g} s to a generation, of {base_G:.3g} s; "
-            "nothing is left for one alone. Give G as measured beside all agents, and less with --beside."
+            f"each other agent adds {place.beside_s:.3g} s to a generation of {base_G:.3g} s beside "
+            f"{place.num_agents - 1} of them; nothing is left for one alone. Give G as measured beside all agents, and "
+            "less with --beside."
         )
     return loaded_G_s(G=alone_G, per_agent_s=place.beside_s, num_agents=place.num_agents, cycle_s=cycle_s) - base_G
 

@@ -1,6 +1,4 @@
-"""Fits against timelines by hand, and against a simulated run whose rates are known."""
-
-from dataclasses import asdict
+"""Fits against timelines by hand; tests/harness/what_if holds them against a simulated run."""
 
 import pytest
 
@@ -133,6 +131,8 @@ def test_what_other_generations_cost_a_token_comes_from_those_that_ran_beside_it
         end_s = sent_s + 1.0 + 10 * tpot_s
         return generated(sent_s, end_s, task=task, first_token_s=sent_s + 1.0, num_output_tokens=11)
 
-    # a alone; b and c at once from beginning to end.
-    fitted = found({"base-1": [one("a", 0.0, 0.1), one("b", 50.0, 0.15), one("c", 50.0, 0.15)]})
-    assert asdict(fitted.beside_s)["value"] is None or fitted.beside_s.value == pytest.approx(0.05)
+    # a and d alone; b and c at once from beginning to end, so that each has one beside it.
+    events = [one("a", 0.0, 0.1), one("d", 20.0, 0.1), one("b", 50.0, 0.15), one("c", 50.0, 0.15)]
+    assert found({"base-1": events}).beside_s.value == pytest.approx(0.05)
+    even = [one("a", 0.0, 0.1), one("b", 50.0, 0.1), one("c", 50.0, 0.1)]
+    assert "does not take longer beside" in found({"base-1": even}).beside_s.note
