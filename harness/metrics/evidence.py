@@ -57,14 +57,15 @@ class TaskEvidence:
     samples: list[tuple[int, int]] = field(default_factory=list)
 
 
-def evidence_of(runs: Runs, *, is_prefix_caching: bool) -> dict[str, TaskEvidence]:
-    """Return the evidence by task. Generations and tools are those of the baseline's runs, or of all runs where there
+def evidence_of(runs: Runs, *, block_size: int | None) -> dict[str, TaskEvidence]:
+    """Return the evidence by task. The target's prefix cache has blocks of `block_size` tokens, None: there is none.
+    Generations and tools are those of the baseline's runs, or of all runs where there
     is no baseline; drafts and calls those of the runs that asked a draft."""
     plain = {name: events for name, events in runs.items() if is_baseline(name)} or dict(runs)
     tasks: dict[str, TaskEvidence] = {}
     _add_turns(tasks, plain.values())
     for events in plain.values():
-        _add_requests(tasks, events, is_prefix_caching)
+        _add_requests(tasks, events, block_size)
     for events in runs.values():
         if any(event.kind is EventKind.DRAFT_STARTED for event in events):
             _add_drafts(tasks, events)
@@ -97,16 +98,17 @@ def _add_turns(tasks: dict[str, TaskEvidence], runs: Iterable[Sequence[Event]]) 
         tasks.setdefault(key[0], TaskEvidence()).turns.append(turn)
 
 
-def _add_requests(tasks: dict[str, TaskEvidence], events: Sequence[Event], is_prefix_caching: bool) -> None:
-    """Add each request with its fresh tokens: those of the whole prompt, or, with prefix caching, without what the turn
-    before it had prefilled and generated. Caches are not shared between tasks (every task has a salt of its own)."""
+def _add_requests(tasks: dict[str, TaskEvidence], events: Sequence[Event], block_size: int | None) -> None:
+    """Add each request with its fresh tokens: those of the whole prompt, or, with a prefix cache, without the full
+    blocks of what the turn before it had prefilled and generated (too few where the template rewrites a turn in the
+    history). Caches are not shared between tasks: every task has a salt of its own."""
     finished = [event for event in events if event.kind is EventKind.GENERATION_FINISHED]
     num_beside = _num_beside(finished)
     cached: dict[str, int | None] = {}
     for event, beside in zip(finished, num_beside, strict=True):
         data, task = event.data, task_id_of(event)
         num_prompt, num_output = data["num_prompt_tokens"], data["num_output_tokens"]
-        before = cached.get(task, 0) if is_prefix_caching else 0
+        before = cached.get(task, 0) if block_size else 0
         cached[task] = None if num_prompt is None or num_output is None else num_prompt + num_output
         if data["first_token_s"] is None or num_output is None:
             continue
@@ -116,10 +118,18 @@ def _add_requests(tasks: dict[str, TaskEvidence], events: Sequence[Event], is_pr
             ttft_s=ttft_s,
             tpot_s=tpot_s,
             num_tokens=num_output,
-            num_fresh_tokens=None if num_prompt is None or before is None else max(0, num_prompt - before),
+            num_fresh_tokens=None
+            if num_prompt is None or before is None
+            else _num_fresh(num_prompt, before, block_size),
             num_beside=beside,
         )
         tasks.setdefault(task, TaskEvidence()).requests.append(request)
+
+
+def _num_fresh(num_prompt: int, num_before: int, block_size: int | None) -> int:
+    """Return the tokens of a prompt that the cache does not have; the last one is always computed."""
+    num_cached = min(num_before, num_prompt - 1)
+    return num_prompt - (num_cached // block_size * block_size if block_size else 0)
 
 
 def _num_beside(finished: Sequence[Event]) -> list[float]:

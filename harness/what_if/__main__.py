@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     candidates = _candidates(options)
     place = _place(options)
     predictions = [predict(place, draft, number) for draft in candidates for number in _samples(options.samples)]
-    report.show(place, predictions, Console(stderr=True, width=140))
+    report.show(place, predictions, Console(stderr=True, width=120))
     print(json.dumps(report.as_json(place, predictions)))
 
 

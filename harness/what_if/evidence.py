@@ -64,7 +64,7 @@ def from_folders(paths: Sequence[Path]) -> Place:
     for path in paths:
         config, runs = read_run(path)
         configs.append(config)
-        tasks += evidence_of(runs, is_prefix_caching=config["backend"]["is_prefix_caching"]).values()
+        tasks += evidence_of(runs, block_size=_block_size(path, config["backend"])).values()
         num_prompt_tokens += _prompt_tokens(runs)
     settings = [
         (config["agent"]["num_agents"], config["draft"]["num_samples"], config["latency"], config["model"]["name"])
@@ -104,6 +104,17 @@ def origin_of(config: Mapping[str, Any]) -> str:
     if config["backend"]["kind"] == BackendKind.simulated.value:
         return "modelled"
     return "replayed" if config["model"]["is_replay"] else "measured"
+
+
+def _block_size(path: Path, backend: Mapping[str, Any]) -> int | None:
+    """Return the tokens of a block of the target's prefix cache; None: it has none."""
+    if not backend["is_prefix_caching"]:
+        return None
+    if backend["kind"] == BackendKind.simulated.value:
+        return backend["simulated_target"]["block_size"]
+    # vLLM's own on GPUs and on CPUs. Of an external server the kit does not know; GPUs are likely.
+    is_on_cpu = backend["kind"] == BackendKind.vllm.value and not RunFolder(path).read_json("provenance.json")["gpus"]
+    return 128 if is_on_cpu else 16
 
 
 def _prompt_tokens(runs: Mapping[str, Sequence[Event]]) -> list[int]:

@@ -20,7 +20,7 @@ def trajectory(task, run, *, G=2.0, T=1.0):
 
 
 def found(runs, **options):
-    return fit(list(evidence_of(runs, **{"is_prefix_caching": True, **options}).values()), "measured")
+    return fit(list(evidence_of(runs, **{"block_size": 1, **options}).values()), "measured")
 
 
 def answer(task, turn, g, *names, sample=0):
@@ -122,8 +122,14 @@ def test_prefill_decoding_and_overhead_come_from_the_times_to_the_first_token_an
 
 def test_without_prefix_caching_every_token_of_a_prompt_is_computed():
     runs = {"base-1": requests([100, 100, 100], ttft_s=lambda fresh: 0.5)}
-    assert "all alike" in found(runs, is_prefix_caching=False).prefill_token_s.note
+    assert "all alike" in found(runs, block_size=None).prefill_token_s.note
     assert "does not grow with the prompt" in found(runs).prefill_token_s.note
+
+
+def test_a_prefix_cache_has_full_blocks_alone():
+    tasks = evidence_of({"base-1": requests([100, 160, 172], ttft_s=lambda fresh: 0.5)}, block_size=16)
+    # 111 tokens from the first turn, 6 full blocks; 171 from the second, 10 full blocks.
+    assert [request.num_fresh_tokens for request in tasks["a"].requests] == [100, 160 - 96, 172 - 160]
 
 
 def test_what_other_generations_cost_a_token_comes_from_those_that_ran_beside_it():
