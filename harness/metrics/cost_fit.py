@@ -75,8 +75,9 @@ def fit(tasks: Sequence[TaskEvidence], origin: str) -> CostFit:
     cut_off = f"too low: the target was done before {num_cut_off} of {num_drafts + num_cut_off} drafts"
     no_draft = "no draft answered"
     samples = [[sample_sums(*sample) for sample in task.samples] for task in tasks]
+    prefills = [_sums(map(_prefill_sums, each), 6) for each in requests]
     prefill_token_s = estimate(
-        [_sums(map(_prefill_sums, each), 6) for each in requests],
+        prefills,
         slope,
         origin,
         "prompts are not known, or all alike, so that the time to the first token does not tell what a token costs",
@@ -110,7 +111,7 @@ def fit(tasks: Sequence[TaskEvidence], origin: str) -> CostFit:
         overhead_s=_estimate(None, None, None, 0, origin, f"needs prefill_token_s: {prefill_token_s.note}")
         if prefill_token_s.value is None
         else estimate(
-            [_sums(map(_prefill_sums, each), 6) for each in requests],
+            prefills,
             _overhead,
             origin,
             "the time to the first token is not known",

@@ -7,7 +7,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.cost_fit import correlation, sample_sums
+from harness.metrics.cost_fit import Figures, correlation, sample_sums
 from harness.metrics.evidence import PlainTurn, TaskEvidence
 from harness.metrics.statistics import resample_counts, widened_interval
 from harness.what_if.candidates import OF_THE_RUN, Candidate
@@ -48,7 +48,8 @@ def predict(place: Place, candidate: Candidate, num_samples: int) -> Prediction:
     Raises ConfigError where the place has none.
     """
     tasks = place.tasks
-    draft = completed(candidate, tasks)
+    own_sums = draft_sums(tasks)
+    draft = completed(candidate, own_sums.sum(axis=0))
     if draft is None:
         raise ConfigError(
             f"draft {candidate.name} has no g or no alpha, and no draft answered in the run. Give them: "
@@ -62,16 +63,20 @@ def predict(place: Place, candidate: Candidate, num_samples: int) -> Prediction:
     low = high = note = None
     most_alpha = alpha
     if len(tasks) > 1:
+
+        def own_spec_s(count: Figures) -> Seconds | None:
+            """Return `spec_s` with the g and alpha of a resample of the run's drafts; None where it has none."""
+            own = completed(candidate, count @ own_sums)
+            if own is None:
+                return None
+            own_alpha, own_alone_s = _sampled(replace(own, rho=draft.rho if own.rho is None else own.rho), num_samples)
+            return speculative_task_s(tasks, own_alpha, own_alone_s + g - alone_s, load_s)
+
         resampled = []
         for count in resample_counts(len(tasks), NUM_RESAMPLES):
-            own_spec_s = spec_s
-            if draft != candidate:  # its own figures vary with the tasks
-                own = completed(candidate, tasks, count)
-                if own is None:
-                    continue
-                own_alpha, own_s = _sampled(own, num_samples)
-                own_spec_s = speculative_task_s(tasks, own_alpha, own_s + g - alone_s, load_s)
-            resampled.append(_saved_pct(count * base_s, count * own_spec_s))
+            of_count = spec_s if draft == candidate else own_spec_s(count)
+            if of_count is not None:
+                resampled.append(_saved_pct(count * base_s, count * of_count))
         interval = widened_interval(saved_pct, np.array(resampled), len(tasks))
         low, high = interval.low, interval.high
     if num_samples > 1 and draft.rho is None:
@@ -97,25 +102,34 @@ def predict(place: Place, candidate: Candidate, num_samples: int) -> Prediction:
     )
 
 
-def completed(candidate: Candidate, tasks: Sequence[TaskEvidence], count: Seconds | None = None) -> Candidate | None:
-    """Return the candidate with what it lacks of g, alpha, rho and tokens from the drafts of `tasks`, each counted
-    `count` times (once without). None where that leaves it without g or alpha."""
+def completed(candidate: Candidate, sums: Figures) -> Candidate | None:
+    """Return the candidate with what it lacks of g, alpha, rho and tokens from the drafts of a run, given as
+    `draft_sums` added up. None where that leaves it without g or alpha."""
     if candidate.name != OF_THE_RUN:
         return candidate
-    weights = np.ones(len(tasks)) if count is None else count
-    found: dict[str, float | None] = {
-        "g": _ratio(weights, [sum(t.draft_s) for t in tasks], [len(t.draft_s) for t in tasks]),
-        "alpha": _ratio(
-            weights, [sum(k for _, k in t.samples) for t in tasks], [sum(n for n, _ in t.samples) for t in tasks]
-        ),
-        "tokens": _ratio(weights, [sum(t.draft_tokens) for t in tasks], [len(t.draft_tokens) for t in tasks]),
+    draft_s, num_drafts, tokens, num_counted, *pairs = sums
+    found = {
+        "g": draft_s / num_drafts if num_drafts else None,
+        "alpha": pairs[1] / pairs[0] if pairs[0] else None,
+        "rho": _finite(float(correlation(np.array(pairs)))),
+        "tokens": tokens / num_counted if num_counted else None,
     }
-    pairs = np.array([np.sum([[0.0] * 4, *(sample_sums(*sample) for sample in t.samples)], axis=0) for t in tasks])
-    rho = float(correlation(weights @ pairs))
-    found["rho"] = rho if np.isfinite(rho) else None
-    known = {name: value for name, value in found.items() if getattr(candidate, name) is None}
-    result = replace(candidate, **known)
+    result = replace(candidate, **{name: value for name, value in found.items() if getattr(candidate, name) is None})
     return None if result.g is None or result.alpha is None else result
+
+
+def draft_sums(tasks: Sequence[TaskEvidence]) -> Figures:
+    """Return a row for each task: seconds of its drafts and their number, tokens and the number of drafts that told
+    them, and what `correlation` takes."""
+    return np.array(
+        [
+            [
+                *(sum(task.draft_s), len(task.draft_s), sum(task.draft_tokens), len(task.draft_tokens)),
+                *np.sum([[0.0] * 4, *(sample_sums(*sample) for sample in task.samples)], axis=0),
+            ]
+            for task in tasks
+        ]
+    )
 
 
 def base_task_s(tasks: Sequence[TaskEvidence]) -> Seconds:
@@ -206,6 +220,5 @@ def _saved_pct(base_s: Seconds, spec_s: Seconds) -> float:
     return 100.0 * (1.0 - float(spec_s.sum()) / float(base_s.sum()))
 
 
-def _ratio(weights: Seconds, part: Sequence[float], whole: Sequence[float]) -> float | None:
-    total = float(weights @ np.array(whole, dtype=float))
-    return float(weights @ np.array(part, dtype=float)) / total if total else None
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

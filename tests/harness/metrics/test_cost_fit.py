@@ -5,7 +5,7 @@ import pytest
 from harness.metrics.cost_fit import fit
 from harness.metrics.evidence import evidence_of
 from precall.events import EventKind
-from tests.harness.metrics.timelines import asked, drafted, ended, event, generated, settled, started
+from tests.harness.metrics.timelines import asked, ended, event, generated, settled, started
 
 
 def trajectory(task, run, *, G=2.0, T=1.0):
@@ -69,12 +69,13 @@ def test_a_baseline_alone_says_nothing_of_the_draft_and_why():
 def test_drafts_and_their_hits_are_those_of_the_speculative_runs():
     events = [
         *(asked(0.0, task=task) for task in "ab"),
-        drafted(0.0, 0.5, task="a"),
+        answer("a", 0, 0.5, "f"),
         settled(2.0, task="a", run="spec-1", is_predicted=True),
         settled(2.0, task="b", run="spec-1"),
     ]
     fitted = found({"base-1": trajectory("a", "base-1") + trajectory("b", "base-1"), "spec-1": events})
-    assert (fitted.draft_s.value, fitted.draft_tokens.value, fitted.call_acceptance_rate.value) == (0.5, 3.0, 0.5)
+    assert (fitted.draft_s.value, fitted.draft_tokens.value, fitted.call_acceptance_rate.value) == (0.5, 7.0, 0.5)
+    assert fitted.sample_acceptance_rate.value == 0.5  # a draft that was cut off has no call
     assert fitted.draft_s.note == "too low: the target was done before 1 of 2 drafts"
 
 
