@@ -100,7 +100,12 @@ def fit(tasks: Sequence[TaskEvidence], origin: str) -> CostFit:
             "no turn has two samples, or they all have every call or none",
         ),
         prefill_token_s=prefill_token_s,
-        decode_token_s=estimate([_sums(map(_decode_sums, each), 2) for each in requests], ratio, origin, "no tokens"),
+        decode_token_s=estimate(
+            [_sums(map(_decode_sums, each), 2) for each in requests],
+            ratio,
+            origin,
+            "no generation told its first token and two tokens or more",
+        ),
         beside_s=estimate(
             [_sums(map(_beside_sums, each), 5) for each in requests],
             slope,

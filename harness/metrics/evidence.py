@@ -59,8 +59,8 @@ class TaskEvidence:
 
 def evidence_of(runs: Runs, *, block_size: int | None) -> dict[str, TaskEvidence]:
     """Return the evidence by task. The target's prefix cache has blocks of `block_size` tokens, None: there is none.
-    Generations and tools are those of the baseline's runs, or of all runs where there
-    is no baseline; drafts and calls those of the runs that asked a draft."""
+    Generations and tools are those of the baseline's runs, or of all runs where there is no baseline; drafts and calls
+    those of the runs that asked a draft."""
     plain = {name: events for name, events in runs.items() if is_baseline(name)} or dict(runs)
     tasks: dict[str, TaskEvidence] = {}
     _add_turns(tasks, plain.values())
@@ -118,16 +118,16 @@ def _add_requests(tasks: dict[str, TaskEvidence], events: Sequence[Event], block
             ttft_s=ttft_s,
             tpot_s=tpot_s,
             num_tokens=num_output,
-            num_fresh_tokens=None
-            if num_prompt is None or before is None
-            else _num_fresh(num_prompt, before, block_size),
+            num_fresh_tokens=_num_fresh(num_prompt, before, block_size),
             num_beside=beside,
         )
         tasks.setdefault(task, TaskEvidence()).requests.append(request)
 
 
-def _num_fresh(num_prompt: int, num_before: int, block_size: int | None) -> int:
+def _num_fresh(num_prompt: int | None, num_before: int | None, block_size: int | None) -> int | None:
     """Return the tokens of a prompt that the cache does not have; the last one is always computed."""
+    if num_prompt is None or num_before is None:
+        return None
     num_cached = min(num_before, num_prompt - 1)
     return num_prompt - (num_cached // block_size * block_size if block_size else 0)
 
