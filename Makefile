@@ -83,6 +83,10 @@ simulate: $(STAMP) ## run the paper's grid on simulated engines, and say what it
 simulate-scaling: $(STAMP) ## what a simulated turn costs, from 1 to 1024 agents
 	$(PYTHON) -m harness.backends.simulated.scaling
 
+.PHONY: what-if
+what-if: $(STAMP) ## what speculation will bring and which draft to pick (ARGS='FOLDER', or ARGS='--G 2 --T 1.5 --draft ...')
+	$(PYTHON) -m harness.what_if $(ARGS)
+
 .PHONY: calibrate
 calibrate: $(STAMP) ## fit the simulator to the paper's figures 1 and 6 (minutes)
 	$(PYTHON) -m harness.backends.simulated.calibrate

@@ -31,7 +31,7 @@ from harness.runner import ArmRun, run_arm
 from harness.schema import BackendKind, Config, Speculation
 from harness.sweep import Cell
 from precall.calls import CallKey, ToolCall, canonical_key
-from precall.cost_model import TurnTimes
+from precall.cost_model.turns import TurnTimes
 from precall.errors import BackendError, MalformedCallError
 from precall.policy import LaunchPolicy
 from precall.tools import Effect, Tool
