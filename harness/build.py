@@ -36,6 +36,7 @@ from harness.workloads.bfcl import load_bfcl
 from harness.workloads.pocket import load_pocket, load_pocket_by_id
 from precall.chat import Sampling
 from precall.errors import ConfigError
+from precall.policy import LaunchPolicy
 
 REPLAY_PLUGIN = "harness.replay.plugin:ReplayLogitsProcessor"
 
@@ -312,6 +313,12 @@ def latency_of(config: Config, G_s: float | None) -> Latency:
             )
         mean_s = latency.mean_g * G_s
     return Latency(kind=LatencyKind(latency.kind), mean_s=mean_s, std_s=latency.relative_std * mean_s)
+
+
+def policy_of(config: Config) -> LaunchPolicy:
+    """Return which predicted calls may be launched."""
+    speculation = config.speculation
+    return LaunchPolicy(max_executions_per_turn=speculation.max_executions_per_turn, is_forking=speculation.is_forking)
 
 
 def sampling_of(model: ModelConfig, seed: int) -> Sampling:

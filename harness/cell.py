@@ -33,7 +33,6 @@ from harness.sweep import Cell
 from precall.calls import CallKey, ToolCall, canonical_key
 from precall.cost_model import TurnTimes
 from precall.errors import BackendError, MalformedCallError
-from precall.policy import LaunchPolicy
 from precall.tools import Effect, Tool
 
 OnRun = Callable[[str, dict[str, Any]], None]
@@ -194,7 +193,7 @@ def _turn_times(
     hits as the recording and the launch policy have them."""
     injector = LatencyInjector(latency, task_id=task.task_id, seed=config.seed)
     tools = {tool.name: tool for tool in task.make_tools()}
-    policy = LaunchPolicy(max_executions_per_turn=config.speculation.max_executions_per_turn)
+    policy = build.policy_of(config)
     num_confirmed: dict[Any, int] = {}
     turns = []
     for index, turn in enumerate(trajectory.turns):

@@ -74,7 +74,6 @@ async def run_arm(
                 task,
                 target=participants.target,
                 speculation=participants.speculation,
-                tools=task.make_tools(),
                 executor=participants.executor,
                 recorder=recorder,
             )

@@ -160,8 +160,11 @@ class AgentConfig:
 
 @dataclass(kw_only=True)
 class SpeculationConfig:
+    """With `is_forking`, calls that change a workspace and nothing else are launched ahead too, in forks of it."""
+
     mode: Speculation = MISSING
     max_executions_per_turn: int = 16
+    is_forking: bool = True
 
 
 @dataclass(kw_only=True)
