@@ -9,7 +9,8 @@ from textual.widgets import Static
 
 from agents import mini
 from agents.mini_trajectory import to_mini, write_mini_trajectory
-from agents.trajectory import Grade, Status, Trajectory
+from agents.trajectory import Grade, Status
+from tests.agents.trajectories import ended
 
 PATCH = "diff --git a/x b/x\n"
 
@@ -30,22 +31,8 @@ MESSAGES = (
 )
 
 
-def trajectory(status: Status = Status.FINISHED, **changes: Any) -> Trajectory:
-    fields: dict[str, Any] = {
-        "trajectory_id": "base-1/t",
-        "task_id": "t",
-        "status": status,
-        "turns": (),
-        "user_turn_of": (),
-        "started_s": 0.0,
-        "finished_s": 1.0,
-        "messages": MESSAGES,
-    }
-    return Trajectory(**fields | changes)
-
-
 def test_a_submission_is_the_exit_and_no_observation() -> None:
-    written = to_mini(trajectory(), "m")
+    written = to_mini(ended("t", messages=MESSAGES), "m")
     assert [message["role"] for message in written["messages"]] == [
         "system",
         "user",
@@ -74,7 +61,7 @@ def test_a_submission_is_the_exit_and_no_observation() -> None:
 )
 def test_other_ends_have_mini_swe_agents_names_and_the_patch_of_the_judge(status: Status, name: str) -> None:
     grade = Grade(is_solved=False, details={"model_patch": "diff --git a/y b/y\n"})
-    written = to_mini(trajectory(status, messages=MESSAGES[:4], grade=grade), "m")
+    written = to_mini(ended("t", status=status, messages=MESSAGES[:4], grade=grade), "m")
     assert written["info"]["exit_status"] == name
     assert written["info"]["submission"] == "diff --git a/y b/y\n"
     assert written["messages"][-2]["role"] == "tool"
@@ -87,7 +74,7 @@ async def test_the_inspector_of_mini_swe_agent_opens_and_shows_it(
     monkeypatch.setenv("MSWEA_SILENT_STARTUP", "1")
     from minisweagent.run.utilities.inspector import TrajectoryInspector
 
-    inspector = TrajectoryInspector([write_mini_trajectory(tmp_path, trajectory(), "m")])
+    inspector = TrajectoryInspector([write_mini_trajectory(tmp_path, ended("t", messages=MESSAGES), "m")])
     assert inspector.n_steps == 3
 
     def shown() -> str:

@@ -94,7 +94,7 @@ async def test_each_command_has_a_shell_of_its_own_and_what_it_writes_stays() ->
 
 @pytest.mark.sandbox
 async def test_a_command_that_is_stopped_keeps_what_it_printed_and_in_a_fork_it_has_failed() -> None:
-    async with bash(timeout_s=1.0) as (tool, workspace):
+    async with bash(timeout_s=2.0) as (tool, workspace):
         shown = await tool.function(command="echo begun; sleep 60")
         assert "<exception>The command exceeded its limit of time.</exception>" in shown
         assert "<returncode>-1</returncode>" in shown and "begun" in shown

@@ -131,8 +131,7 @@ async def test_the_agent_with_tools_solves_the_same_task_and_ends_with_an_answer
     assert (alone.status, grade_of(alone).is_solved) == (Status.FINISHED, True)
     assert grade_of(alone).details["model_patch"].startswith("diff --git a/")
     assert grade_of(beside) == grade_of(alone)
-    outcomes = [event.data["outcome"] for event in events if event.kind is EventKind.CALL_SETTLED]
-    assert outcomes == [Outcome.READY_HIT] * 3 + [outcomes[3]]
+    assert Outcome.MISS not in [event.data["outcome"] for event in events if event.kind is EventKind.CALL_SETTLED]
 
 
 async def test_tests_that_the_model_changed_do_not_count() -> None:

@@ -8,7 +8,7 @@ import pytest
 from agents.mini import IMAGE_FOLDER
 from agents.sandbox.apptainer import Apptainer
 from agents.swe import bash_agent
-from agents.trajectory import Grade, Status, Trajectory
+from agents.trajectory import Grade
 from harness.workloads.swe import Instance
 from harness.workloads.swe_bench import (
     PYTHON,
@@ -20,6 +20,7 @@ from harness.workloads.swe_bench import (
 )
 from harness.workloads.swe_local import rows
 from precall.errors import ConfigError
+from tests.agents.trajectories import ended
 
 IMAGES = "docker://swebench/sweb.eval.x86_64.{instance}:latest"
 
@@ -122,20 +123,8 @@ def test_the_repository_is_copied_out_of_the_image() -> None:
 
 
 def test_predictions_hold_a_line_for_each_graded_trajectory(tmp_path: Path) -> None:
-    def trajectory(task_id: str, grade: Grade | None) -> Trajectory:
-        return Trajectory(
-            trajectory_id=f"base-1/{task_id}",
-            task_id=task_id,
-            status=Status.FINISHED,
-            turns=(),
-            user_turn_of=(),
-            started_s=0.0,
-            finished_s=1.0,
-            grade=grade,
-        )
-
     patched = Grade(is_solved=None, details={"model_patch": "diff"})
-    write_predictions(tmp_path / "p.jsonl", [trajectory("a__a-1", patched), trajectory("b", None)], "my-model")
+    write_predictions(tmp_path / "p.jsonl", [ended("a__a-1", grade=patched), ended("b")], "my-model")
     assert [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()] == [
         {"instance_id": "a__a-1", "model_name_or_path": "my-model", "model_patch": "diff"}
     ]
