@@ -75,4 +75,9 @@ def submission(output: str) -> str | None:
 
 
 def _render(template: str, **variables: Any) -> str:
-    return Template(template, undefined=StrictUndefined).render(**variables)
+    return _compiled(template).render(**variables)
+
+
+@functools.cache
+def _compiled(template: str) -> Template:
+    return Template(template, undefined=StrictUndefined)

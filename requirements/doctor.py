@@ -26,7 +26,6 @@ def main() -> int:
         check_memory(),
         check_cores(),
         check_sandbox(),
-        check_git(),
     ]
     checks.append(check_cpu_flags() if wanted == "cpu" else check_gpu())
     for is_good, text, remedy in checks:
@@ -125,12 +124,6 @@ def check_sandbox() -> Check:
         f"sandbox: bubblewrap {version[0] if version else 'of unknown version'} {tried.stderr.strip()}".rstrip(),
         "It needs bubblewrap 0.8 or later and user namespaces: allow them here, see docs/sandbox.md.",
     )
-
-
-def check_git() -> Check:
-    """The repositories of the SWE tasks are made with git, and their agents use it."""
-    found = shutil.which("git")
-    return bool(found), f"git: {found or 'not found'}", "Install it: `apt install git`. Only the SWE tasks need it."
 
 
 def check_cpu_flags() -> Check:

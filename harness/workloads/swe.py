@@ -117,6 +117,7 @@ async def open_workspace(instance: Instance, place: RepositoryPlace) -> AsyncGen
         await place.write(instance, source)
         method = await choose_method(source, root, sandbox)
         workspace = await asyncio.to_thread(Workspace.create, root / "workspace", source, sandbox, method)
+        await asyncio.to_thread(remove_tree, source)
         try:
             yield workspace
         finally:
