@@ -14,13 +14,14 @@ PYTHON := $(VENV)/bin/python
 PACKAGES := $(VENV)/.installed
 STAMP := $(VENV)/.checkout
 
-EXPERIMENTS_smoke := fig1
-EXPERIMENTS_local := fig1,wrong_draft
+EXPERIMENTS_smoke := pocket,fig1
+EXPERIMENTS_local := pocket,fig5,fig1,wrong_draft
 EXPERIMENTS_paper := fig1_paper
 EXPERIMENTS := $(EXPERIMENTS_$(SCALE))
 
 comma := ,
-FIGURE_1 := $(firstword $(subst $(comma), ,$(EXPERIMENTS)))
+CHOSEN := $(subst $(comma), ,$(EXPERIMENTS))
+FIGURE_1 := $(firstword $(CHOSEN))
 
 ifeq ($(filter $(PLATFORM),cpu cuda),)
 $(error PLATFORM is $(PLATFORM); it must be cpu or cuda)
@@ -43,6 +44,12 @@ reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the fi
 .PHONY: figures
 figures: $(STAMP) ## redraw the figures from results alone, into results/figures
 	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/$(FIGURE_1)
+ifneq ($(filter fig1,$(CHOSEN)),)
+	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/fig1 --out results/figures/replayed
+endif
+ifneq ($(filter fig5,$(CHOSEN)),)
+	$(PYTHON) -m paper_figures.fig5_hit_rate results/runs/$(SCALE)/fig5
+endif
 	$(PYTHON) -m paper_figures.fig3_speedup_model
 
 .PHONY: test
@@ -75,6 +82,10 @@ simulate: $(STAMP) ## run the paper's grid on simulated engines, and say what it
 .PHONY: simulate-scaling
 simulate-scaling: $(STAMP) ## what a simulated turn costs, from 1 to 1024 agents
 	$(PYTHON) -m harness.backends.simulated.scaling
+
+.PHONY: what-if
+what-if: $(STAMP) ## what speculation will bring and which draft to pick (ARGS='FOLDER', or ARGS='--G 2 --T 1.5 --draft ...')
+	$(PYTHON) -m harness.what_if $(ARGS)
 
 .PHONY: calibrate
 calibrate: $(STAMP) ## fit the simulator to the paper's figures 1 and 6 (minutes)

@@ -183,6 +183,8 @@ def _vllm_server(
         reasoning_parser=model.reasoning_parser,
         logits_processors=(REPLAY_PLUGIN,) if model.is_replay else (),
         enable_prefix_caching=backend.is_prefix_caching,
+        # On CPU a seeded request that samples ends the engine when its prompt is computed in parts: docs/upstream, 6.
+        is_prefill_whole=platform_of(config) == "cpu" and model.temperature > 0.0,
         kv_cache_gib=backend.kv_cache_gib if platform_of(config) == "cpu" else None,
         cores=cores,
         api_cores=api_cores,

@@ -33,7 +33,7 @@ from harness.schema import BackendKind, Config, Speculation
 from harness.sweep import Cell
 from harness.workloads.swe_bench import write_predictions
 from precall.calls import CallKey, ToolCall, canonical_key
-from precall.cost_model import TurnTimes
+from precall.cost_model.turns import TurnTimes
 from precall.errors import BackendError, MalformedCallError
 from precall.tools import Effect, Tool
 

@@ -6,9 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-TEXTS = ("experiment", "speculation", "draft")
+TEXTS = ("experiment", "origin", "speculation", "draft", "place")
 COLUMNS = (
     *TEXTS,
+    "samples",
     "T/G",
     "T (s)",
     "tok/s: base",
@@ -21,15 +22,14 @@ COLUMNS = (
     "alpha",
     "eligible",
 )
-MIN_WIDTH = 164
+MIN_WIDTH = 210
 
 
 def print_closing_table(records: Sequence[dict[str, Any]], console: Console) -> None:
     """Print one line per record of `tables.summarise`, wide enough that no column wraps."""
     agents = ", ".join(sorted({str(record["num_agents"]) for record in records}))
-    origins = ", ".join(sorted({record["origin"] for record in records}))
     table = Table(
-        title=f"Speculation against the baseline: {agents} agents, {origins}",
+        title=f"Speculation against the baseline: {agents} agents",
         caption="Intervals: 95 %, over blocks. Noise floor: half-width of that interval, baseline against baseline. "
         "Residual: saved less predicted; of load: the part explained by other generation times beside speculation.",
     )
@@ -44,8 +44,11 @@ def _cells(record: dict[str, Any]) -> list[str]:
     low, mid, high = record["time_saved_pct"]
     return [
         record["experiment"],
+        record["origin"],
         record["speculation"],
+        record["draft"],
         record["draft_place"],
+        str(record["num_samples"]),
         _text(record["latency_mean_g"], ".2f"),
         _text(record["latency_mean_s"], ".2f"),
         _text(record["throughput_base_tok_per_s"], ".0f"),

@@ -154,7 +154,9 @@ def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
     return {
         "experiment": first["experiment"],
         "workload": first["workload"],
+        "draft": first["draft"],
         "draft_place": first["draft_place"],
+        "num_samples": int(first["num_samples"]),
         "speculation": first["speculation"],
         "num_agents": int(first["num_agents"]),
         "origin": first["origin"],
@@ -177,6 +179,8 @@ def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
         "solved_share_base": _share(rows, "num_solved_base", "num_graded_base"),
         "solved_share_spec": _share(rows, "num_solved_spec", "num_graded_spec"),
         "executed_share": _share(rows, "num_executed", "num_confirmed"),
+        "num_diverged": _number(rows["num_diverged"].astype(float).sum(min_count=len(rows))),
+        "num_diverged_base": _number(rows["num_diverged_base"].astype(float).sum(min_count=len(rows))),
         "num_identical": int(rows["num_identical"].sum()) if rows["num_identical"].notna().all() else None,
         "equal_prompts_share": _share(rows, "num_equal_prompts", "num_prompts"),
         "steps_ratio": _ratio(rows, "engine_steps"),

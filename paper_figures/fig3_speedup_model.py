@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from paper_figures import data, style
-from precall.cost_model import client_speedup
+from precall.cost_model.client import client_speedup
 
 TOOL_TIMES = (0.25, 0.5, 0.75, 1.0, 2.0)  # in units of G
 NUM_STEPS = 101

@@ -15,6 +15,7 @@ STOCK_MODULE = "vllm.entrypoints.openai.api_server"
 # Counts what the scheduler did, the same way in every arm. Other plugins load when `env` names them.
 PLUGIN_GROUP = "vllm.stat_logger_plugins"
 PLUGIN = "precall_steps"
+DEFAULT_BATCHED_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +25,9 @@ class VllmServerSettings:
     `name` stands in messages and names the log ("target", "draft"). `model` is a folder or a name on the hub.
     `kv_cache_gib` is needed on cpu, where vLLM otherwise takes most of the machine's memory; on cuda None leaves the
     size to vLLM. `cores` are for the process that computes and `api_cores` for the others (cpu only; empty: not bound).
-    `gpu_ids` empty leaves the choice to vLLM; more than one are used with tensor parallelism. `entry_module` is what
-    Python runs. `extra_args` and `env` come last and win over what is set here.
+    `gpu_ids` empty leaves the choice to vLLM; more than one are used with tensor parallelism. `is_prefill_whole` has
+    each prompt computed in one step. `entry_module` is what Python runs. `extra_args` and `env` come last and win over
+    what is set here.
     """
 
     name: str
@@ -42,6 +44,7 @@ class VllmServerSettings:
     chat_template: str | None = None
     logits_processors: tuple[str, ...] = ()
     enable_prefix_caching: bool = True
+    is_prefill_whole: bool = False
     kv_cache_gib: int | None = None
     cores: tuple[int, ...] = ()
     api_cores: tuple[int, ...] = ()
@@ -78,6 +81,9 @@ def command(settings: VllmServerSettings, port: int) -> list[str]:
     line += ["--max-model-len", str(settings.max_model_len), "--max-num-seqs", str(settings.max_num_seqs)]
     line += ["--enable-prefix-caching" if settings.enable_prefix_caching else "--no-enable-prefix-caching"]
     line += ["--disable-uvicorn-access-log", "--enable-logging-iteration-details"]
+    if settings.is_prefill_whole:
+        num_tokens = max(DEFAULT_BATCHED_TOKENS, settings.max_model_len)
+        line += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(num_tokens)]
     if settings.tool_call_parser is not None:
         line += ["--enable-auto-tool-choice", "--tool-call-parser", settings.tool_call_parser]
     if settings.reasoning_parser is not None:

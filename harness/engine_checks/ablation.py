@@ -25,7 +25,7 @@ from harness.engine_checks.bench_arms import BASELINE, BenchArm, ServerName, ser
 from harness.engine_checks.kept_rows import KeptRows, Row
 from harness.engine_checks.workload import make_workload
 from harness.metrics.statistics import block_interval
-from precall.cost_model import EngineRates, EngineWork, engine_time_s
+from precall.cost_model.engine import EngineRates, EngineWork, engine_time_s
 from precall.errors import PrecallError
 
 ARMS = (

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.metrics.arm import generation_s
-from precall.cost_model import TurnTimes, turn_time_s
+from precall.cost_model.turns import TurnTimes, turn_time_s
 from precall.errors import PrecallError
 from precall.events import Event, EventKind
 

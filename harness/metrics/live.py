@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from harness.metrics.comparison import fingerprint, generations_s, predict_time_saved_pct, task_id_of
-from precall.cost_model import TurnTimes
+from precall.cost_model.turns import TurnTimes
 from precall.events import Event, EventKind
 
 Runs = Mapping[str, Sequence[Event]]

@@ -12,6 +12,7 @@ from functools import cache
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from precall.errors import ConfigError
 
@@ -62,16 +63,31 @@ def block_interval(
     if num_blocks == 1:
         return Interval(low=None, mid=mean, high=None, num_blocks=1)
     drawn = np.random.default_rng(seed).integers(0, num_blocks, size=(num_resamples, num_blocks))
+    return widened_interval(mean, blocks[drawn].mean(axis=1), num_blocks, confidence)
+
+
+def widened_interval(mid: float, resampled: NDArray[np.float64], num_blocks: int, confidence: float = 0.95) -> Interval:
+    """Return the interval around `mid` of a figure whose value in each resample of `num_blocks` blocks or tasks is in
+    `resampled`: percentile limits, widened as `block_interval` says. At least two blocks."""
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(blocks[drawn].mean(axis=1), [tail, 1.0 - tail])
+    low, high = np.quantile(resampled, [tail, 1.0 - tail])
     widening = math.sqrt(num_blocks / (num_blocks - 1)) * t_quantile(1.0 - tail, num_blocks - 1)
     widening /= NormalDist().inv_cdf(1.0 - tail)
     return Interval(
-        low=mean + widening * (float(low) - mean),
-        mid=mean,
-        high=mean + widening * (float(high) - mean),
+        low=mid + widening * (float(low) - mid),
+        mid=mid,
+        high=mid + widening * (float(high) - mid),
         num_blocks=num_blocks,
     )
+
+
+def resample_counts(num_tasks: int, num_resamples: int, seed: int = 0) -> NDArray[np.float64]:
+    """Return how often each task is in each resample, of shape (num_resamples, num_tasks): times a table of sums per
+    task, that is the sums of every resample."""
+    drawn = np.random.default_rng(seed).integers(0, num_tasks, size=(num_resamples, num_tasks))
+    cells = drawn + num_tasks * np.arange(num_resamples)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=num_resamples * num_tasks).astype(np.float64)
+    return counts.reshape(num_resamples, num_tasks)
 
 
 def share_interval(

@@ -109,7 +109,7 @@ def _card(model: PocketModel, network: PocketNetwork, curve: Sequence[Row]) -> s
     last = curve[-1]
     num_parameters = sum(weight.numel() for weight in network.parameters())
     gpus = ", ".join(facts["gpus"])
-    where = f"{facts['num_cores']} cores of {facts['cpu']}" + (f", {gpus}" if gpus else "")
+    where = gpus or f"one core of {facts['cpu']}"
     writes = "reasons before each call and answer" if model.has_reasoning else "calls or answers at once"
     probed = [row for row in curve if row.call_rate is not None]
     lines = [

@@ -1,24 +1,20 @@
 """Trains the pocket models from scratch: `make pocket-models`, or `python -m harness.pocket.train --models pocket_s`.
 
 Each step draws its tasks anew from the world's training split. What step s draws follows from the model's seed and s
-alone, so a run that was interrupted at any point goes on from its last checkpoint to the weights it would have had,
-with one thread to the bit, with several but for rounding.
+alone, so a run that was interrupted at any point goes on from its last checkpoint to the weights it would have had: on
+the CPU to the bit, since it computes on one thread. At these sizes two threads take longer than one.
 """
 
 import argparse
 import dataclasses
 import hashlib
 import json
-import os
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-# Read when torch is loaded: threads that spin while they wait make a step several times slower on a busy machine.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from rich.console import Console
@@ -202,6 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="steps, in place of each model's own number")
     parser.add_argument("--output", type=Path, default=MODELS, help="where the models' folders go")
     asked = parser.parse_args(arguments)
+    torch.set_num_threads(1)
     if asked.steps is not None and asked.steps < 1:
         parser.error(f"--steps is {asked.steps}; it must be at least 1.")
     tokenizer = make_tokenizer()

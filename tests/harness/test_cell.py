@@ -13,7 +13,7 @@ from harness.latency import Latency, LatencyKind
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn
 from harness.schema import Speculation
 from precall.calls import ToolCall
-from precall.cost_model import TurnTimes
+from precall.cost_model.turns import TurnTimes
 from precall.tools import Effect, Tool
 from tests.agents.trajectories import ended
 from tests.harness.configs import config_of

@@ -56,6 +56,14 @@ def test_optional_settings_enter_the_command_and_extra_args_come_last():
     assert "--no-enable-prefix-caching" in line and "--enable-auto-tool-choice" not in line
 
 
+def test_a_prompt_that_is_computed_whole_fits_into_one_step_whatever_its_length():
+    for max_model_len, num_tokens in ((1024, "2048"), (4096, "4096")):
+        line = command(replace(CPU, max_model_len=max_model_len, is_prefill_whole=True), 8123)
+        place = line.index("--no-enable-chunked-prefill")
+        assert line[place + 1 : place + 3] == ["--max-num-batched-tokens", num_tokens]
+    assert "--no-enable-chunked-prefill" not in command(CPU, 8123)
+
+
 def test_another_entry_module_can_be_run():
     assert command(replace(CPU, entry_module="precall.engine.serve"), 8123)[1:3] == ["-m", "precall.engine.serve"]
 

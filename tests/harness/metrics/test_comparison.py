@@ -19,7 +19,7 @@ from harness.metrics.comparison import (
     time_saved_pct,
     trajectory_times_s,
 )
-from precall.cost_model import TurnTimes
+from precall.cost_model.turns import TurnTimes
 from precall.events import Event, EventKind
 from tests.harness.metrics.timelines import drafted, ended, event, generated, settled, started
 

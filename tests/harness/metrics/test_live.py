@@ -3,7 +3,7 @@
 import pytest
 
 from harness.metrics.live import Divergence, divergence, prediction, turns_of
-from precall.cost_model import TurnTimes
+from precall.cost_model.turns import TurnTimes
 from precall.events import EventKind
 from tests.harness.metrics.timelines import ended, event, generated, settled, started
 

@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from harness.metrics.statistics import Interval, block_interval, median_interval, share_interval, t_quantile
+from harness.metrics.statistics import (
+    Interval,
+    block_interval,
+    median_interval,
+    resample_counts,
+    share_interval,
+    t_quantile,
+    widened_interval,
+)
 from precall.errors import ConfigError
 
 
@@ -131,3 +139,17 @@ def test_the_limits_of_a_median_are_quantiles_of_the_medians_of_resampled_tasks(
     medians = [np.median(np.concatenate([tasks[index] for index in row])) for row in drawn]
     interval = median_interval(tasks)
     assert [interval.low, interval.high] == list(np.quantile(medians, [0.025, 0.975]))
+
+
+def test_a_resample_counts_as_many_tasks_as_there_are_and_each_once_on_average():
+    counts = resample_counts(7, 4_000)
+    assert counts.shape == (4_000, 7)
+    assert (counts.sum(axis=1) == 7).all()
+    assert counts.mean(axis=0) == pytest.approx(1.0, abs=0.08)  # five standard errors
+
+
+def test_the_interval_of_a_mean_is_the_same_from_counted_resamples():
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    counted = widened_interval(4.0, resample_counts(4, 20_000) @ values / 4.0, 4)
+    drawn = block_interval(values.tolist())
+    assert (counted.low, counted.high) == pytest.approx((drawn.low, drawn.high), rel=0.05)

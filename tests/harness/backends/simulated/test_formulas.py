@@ -6,11 +6,12 @@ from harness.backends.simulated.quick import QuickRun, run_quick
 from harness.backends.simulated.rates import EngineLimits, EngineModel, StepRates
 from harness.backends.simulated.setting import Method, Setting
 from harness.backends.simulated.work import TaskWork, TurnWork
-from precall.cost_model import (
+from precall.cost_model.client import client_saved_share, client_speedup
+from precall.cost_model.engine import (
     EngineRates,
+    EngineTurn,
     EngineWork,
-    client_saved_share,
-    client_speedup,
+    engine_side_time_s,
     engine_time_s,
     resident_turn_time_s,
 )
@@ -125,3 +126,18 @@ def test_a_resident_turn_takes_as_long_as_the_equation_with_a_maximum_says(T):
     assert turn_s <= later_s
     assert found.num_executed == 3
     assert found.wall_s == pytest.approx(first_s + 2 * later_s + DELTA * ANSWER + OVERHEAD)
+
+
+@pytest.mark.parametrize("hits", [[False] * 3, [True] * 3, [True, False, True, True, False], [False, True]])
+@pytest.mark.parametrize("T", [0.5, 2.3, 5.0])
+@pytest.mark.parametrize("phi", [0.0, PHI])
+def test_hits_and_misses_of_the_engine_side_take_as_long_as_the_equation_with_g_says(hits, T, phi):
+    found = run(Method.engine, T, hits, phi, is_prefix_caching=True)
+    # A request's prompt is cached but for the result of the turn before and the last token of its call.
+    turns = [
+        EngineTurn(X=t_o + 1 if index else PROMPT, t_o=t_o, R=R, t=t, T=T, is_hit=is_hit)
+        for index, is_hit in enumerate(hits)
+    ]
+    turns.append(EngineTurn(X=t_o + 1, t_o=t_o, R=ANSWER))
+    expected_s = engine_side_time_s(turns, EngineRates(phi=phi, delta=DELTA, o=OVERHEAD), g=g)
+    assert found.wall_s == pytest.approx(expected_s)

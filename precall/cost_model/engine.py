@@ -1,49 +1,8 @@
-"""The cost model of speculation, client side and engine side, one function per equation.
+"""The engine side's cost model: resident turns with a draft that takes time, and whole trajectories by what each
+optimisation saves (O1 overlap, O2 early exit, O3 residency). Symbols: see precall/cost_model/client.py."""
 
-Legend (the paper's symbols, used here alone): G seconds of one target generation; g of one draft generation;
-T seconds of a tool; alpha call acceptance rate; N turns. Engine side: phi seconds of prefill per token, delta seconds
-of decoding per token, o seconds of API and eviction overhead, paid twice per request.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-
-def client_speedup(*, G: float, g: float, T: float, alpha: float) -> float:
-    """Return T_standard / T_spec with client-side speculation. Source: eq:client-alg-speedup."""
-    return (G + T) / (alpha * max(G, g + T) + (1.0 - alpha) * (G + T))
-
-
-def client_saved_share(*, G: float, g: float, T: float, alpha: float, G_f: float = 0.0) -> float:
-    """Return the share of time that client-side speculation saves, where each call comes with `G_f` seconds of
-    generation that nothing shortens, such as the final answer's. Source: ours, from lemma:client-alg-proof: of a call
-    that was predicted, max(G, g + T) leaves min(T, G - g) of G + T. A draft slower than the target saves nothing."""
-    return alpha * max(0.0, min(T, G - g)) / (G + T + G_f)
-
-
-def best_tool_s(*, G: float, g: float) -> float:
-    """Return the tool time at which the saved share is largest, G - g. Source: ours; up to there the share grows with
-    T, as T / (G + T + G_f), and from there it falls."""
-    return max(0.0, G - g)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnTimes:
-    """One turn as the cost model sees it, in seconds: G and g, the tools' times in the order of the calls, and for
-    each call whether speculation will have it (predicted, allowed and not dropped). No tools: the final answer."""
-
-    G: float
-    g: float
-    tool_s: tuple[float, ...] = ()
-    is_hit: tuple[bool, ...] = ()
-
-
-def turn_time_s(turn: TurnTimes, *, speculate: bool) -> float:
-    """Return the seconds of one turn. Source: ours; with one call it is max(G, g + T) on a hit and G + T on a miss, the
-    terms of lemma:client-alg-proof. Calls of a turn are settled in their order, and all predicted ones start at g."""
-    time_s = turn.G
-    for tool_s, is_hit in zip(turn.tool_s, turn.is_hit, strict=True):
-        time_s = max(time_s, turn.g + tool_s) if speculate and is_hit and turn.g <= turn.G else time_s + tool_s
-    return time_s
 
 
 def resident_turn_time_s(*, R_s: float, t_s: float, drafted_s: float, g: float, T: float, post_s: float) -> float:
@@ -65,6 +24,55 @@ class EngineRates:
     phi: float
     delta: float
     o: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTurn:
+    """One turn on the engine side. `X` tokens are computed of its prompt where it begins a request; where its sequence
+    has stayed, `t_o` + 1 of the result before it (the last token of a call was never computed). R, t and T as in the
+    legend; `is_hit`: the draft has its call. A turn without a call has t = 0."""
+
+    X: float
+    t_o: float
+    R: float
+    t: float = 0.0
+    T: float = 0.0
+    is_hit: bool = False
+
+
+def engine_side_time_s(turns: Sequence[EngineTurn], rates: EngineRates, *, g: float) -> float:
+    """Return the seconds of a trajectory with O1, O2 and O3 and a draft that takes `g`, whose call a client announces
+    to the engine at once.
+
+    Source: ours; eq:spec-engine-pref-cache where nothing is predicted, and `resident_turn_time_s` for what is. A
+    message takes o. The draft of a request's first turn is asked with it; that of a later turn when the client hears
+    that the engine goes on. A call of which the engine hears only after the turn's end is a hit of the client side:
+    max(2o + phi X + delta (R + t), g + T), and the next turn is a request. A verified call costs phi for its tokens.
+    """
+    now_s = 0.0  # at the client, where the turn begins a request; at the engine, where its sequence has stayed
+    is_resident = False
+    for turn in turns:
+        begin_s = rates.phi * (turn.t_o + 1.0) if is_resident else rates.o + rates.phi * turn.X
+        asked_s = rates.o if is_resident else 0.0
+        reasoned_s = begin_s + rates.delta * turn.R
+        ended_s = reasoned_s + rates.delta * turn.t
+        if turn.is_hit and asked_s + g + rates.o <= ended_s:
+            now_s += resident_turn_time_s(
+                R_s=reasoned_s,
+                t_s=rates.delta * turn.t,
+                drafted_s=rates.delta + rates.phi * turn.t,
+                g=asked_s + g,
+                T=turn.T,
+                post_s=rates.o,
+            )
+            is_resident = True
+        else:
+            heard_s = ended_s + rates.o
+            launched_s = asked_s + g
+            is_late_hit = turn.is_hit and launched_s <= heard_s
+            now_s += max(heard_s, launched_s + turn.T) if is_late_hit else heard_s + turn.T
+            is_resident = False
+    return now_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
