@@ -36,7 +36,7 @@ async def tools() -> AsyncGenerator[tuple[dict[str, Tool], Workspace], None]:
         (source / "away").symlink_to("/etc")
         workspace = Workspace.create(root / "workspace", source, sandbox(), Copies())
         try:
-            made = tools_agent(timeout_s=30.0).make_tools(workspace, ALONE)
+            made = tools_agent(timeout_s=120.0).make_tools(workspace, ALONE)
             yield {tool.name: tool for tool in made}, workspace
         finally:
             await workspace.aclose()
