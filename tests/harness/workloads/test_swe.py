@@ -31,7 +31,8 @@ pytestmark = pytest.mark.sandbox
 TASK = "pagekit__pagekit-12"
 SUBMIT = f"echo {mini.MARKER} && cat patch.txt"
 FIX = "sed -i 's|return hits // self.per_page + 1|return -(-hits // self.per_page)|' pagekit/paginator.py"
-COMMANDS = ["grep -rn num_pages pagekit", FIX, "python -m pytest", "git diff -- pagekit > patch.txt", SUBMIT]
+# With -q twice, here and in the repository's own options, pytest does not say how long it took.
+COMMANDS = ["grep -rn num_pages pagekit", FIX, "python -m pytest -q", "git diff -- pagekit > patch.txt", SUBMIT]
 
 
 def call(name: str, **arguments: Any) -> ToolCall:
