@@ -20,7 +20,6 @@ from precall.chat import ChatClient, ChatTarget
 from precall.drafts.chat_model import ChatDraft
 from precall.drafts.protocol import Draft
 from precall.events import EventRecorder
-from precall.policy import LaunchPolicy
 from precall.resident_target import ResidentTarget
 from precall.speculation import ClientSpeculation, NoSpeculation
 from precall.tool_cache import ToolCachePublisher
@@ -54,7 +53,7 @@ async def participants(
     draft_clients = [client_of(server, config.draft.model) for server in servers[1:]]
     renderer = build.renderer_of(config.model) if recorded else None
     draft_renderer = build.renderer_of(config.draft.model) if recorded and draft_clients else None
-    policy = LaunchPolicy(max_executions_per_turn=config.speculation.max_executions_per_turn)
+    policy = build.policy_of(config)
 
     def make_target(trajectory: RecordedTrajectory | None, cache_salt: str) -> Target:
         if trajectory is not None and renderer is not None:

@@ -18,6 +18,8 @@ CELLS = "cells.parquet"
 
 # Columns by where they come from; the metrics are those of harness/metrics.
 OF_BOTH_ARMS = (
+    "num_graded",
+    "num_solved",
     "generation_s",
     "answer_s",
     "ttft_s",
@@ -174,6 +176,8 @@ def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
         "draft_s": _frame_mean(rows, "draft_s"),
         "call_acceptance_rate": _frame_mean(rows, "call_acceptance_rate"),
         "eligible_share": _frame_mean(rows, "eligible_share"),
+        "solved_share_base": _share(rows, "num_solved_base", "num_graded_base"),
+        "solved_share_spec": _share(rows, "num_solved_spec", "num_graded_spec"),
         "executed_share": _share(rows, "num_executed", "num_confirmed"),
         "num_diverged": _number(rows["num_diverged"].astype(float).sum(min_count=len(rows))),
         "num_diverged_base": _number(rows["num_diverged_base"].astype(float).sum(min_count=len(rows))),

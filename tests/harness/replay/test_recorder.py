@@ -52,7 +52,6 @@ def run(script: list[ScriptedGeneration], max_turns: int = 20) -> tuple[Trajecto
             TASK,
             target=ScriptedTarget([[generation] for generation in script]),
             speculation=ClientSpeculation(ScriptedDraft(turns=TURNS), LaunchPolicy(), run_tool, recorder),
-            tools=TASK.make_tools(),
             executor=run_tool,
             recorder=recorder,
         )
