@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.sandbox.launch import GATE, WORKSPACE, Launch, View, inner_environment
+from agents.sandbox.launch import GATE, WORKSPACE, Launch, ReadOnly, View, inner_environment
 from agents.sandbox.limits import Limits
 from agents.sandbox.overlay import Overlay
 from agents.sandbox.results import SandboxError
@@ -24,9 +24,12 @@ class Apptainer:
         self._program = program
         self._image = image
 
-    def launch(self, command: Sequence[str], view: View, limits: Limits) -> Launch:
+    def launch(self, command: Sequence[str], view: View, limits: Limits, gate: Sequence[str] = GATE) -> Launch:
         if isinstance(view, Overlay):
             raise SandboxError("Forks by overlay need bubblewrap; make them by copying where Apptainer is used.")
+        if isinstance(view, ReadOnly):
+            raise SandboxError("Apptainer's /tmp can be written to. What must write nothing, as the interpreter of the "
+                               "tool `python`, needs bubblewrap.")
         if "," in str(view) or ":" in str(view):
             raise SandboxError(f"{view} holds a comma or colon, which end an option of Apptainer. Rename the folder.")
         variables = inner_environment(None).items()
@@ -36,7 +39,7 @@ class Apptainer:
             *("--bind", f"{view}:{WORKSPACE}:rw", "--pwd", WORKSPACE),
             *(word for name, value in variables for word in ("--env", f"{name}={value}")),
             str(self._image),
-            *GATE,
+            *gate,
             *limits.prlimit(),
             *command,
         ]

@@ -8,10 +8,12 @@ from agents.sandbox.results import SandboxError
 from agents.sandbox.sandbox import Sandbox
 from tests.agents.sandbox.sandboxes import SMALL, empty_workspace
 
+SANDBOXED = ("tests/agents/sandbox/", "agents/forks/", "agents/interpreter/", "agents/tools/")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     sandboxed = [
-        item for item in items if "tests/agents/sandbox/" in str(item.path) or "agents/forks/" in str(item.path)
+        item for item in items if any(folder in str(item.path) for folder in SANDBOXED)
     ]
     if not sandboxed or (reason := _why_there_is_no_sandbox()) is None:
         return

@@ -1,0 +1,21 @@
+"""Helpers of the tests that run cells."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from agents.interpreter.interpreter import Interpreter
+from agents.sandbox.sandbox import Sandbox
+from tests.agents.sandbox.sandboxes import SMALL, empty_workspace
+
+
+@contextlib.asynccontextmanager
+async def an_interpreter(*, cell_timeout_s: float = 10.0, max_output_kib: int = 16, **limits: int) -> AsyncIterator[Interpreter]:
+    """Yield an interpreter under small limits, and end it."""
+    with empty_workspace() as folder:
+        sandbox = Sandbox(replace(SMALL, **limits))
+        interpreter = Interpreter(sandbox, folder, cell_timeout_s=cell_timeout_s, max_output_kib=max_output_kib)
+        try:
+            yield interpreter
+        finally:
+            await interpreter.aclose()

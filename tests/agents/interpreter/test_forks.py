@@ -1,0 +1,197 @@
+"""Forks of an interpreter: the same state, apart from it, and either the state afterwards or gone without a trace."""
+
+import asyncio
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.sandbox.results import LimitError
+from agents.tools.python import python_tool
+from precall.calls import ToolCall
+from precall.errors import ForkError, StaleForkError
+from precall.events import EventKind
+from tests.agents.interpreter.interpreters import an_interpreter
+from tests.precall.worlds import generation, run_script, sample
+
+
+@pytest.fixture
+async def interpreter():
+    async with an_interpreter() as made:
+        await made.run("x = [1]")
+        yield made
+
+
+async def test_a_fork_has_the_state_and_leaves_it_alone(interpreter):
+    fork = await interpreter.fork()
+    assert await fork.run("x.append(2)\nx") == "[1, 2]\n"
+    assert await interpreter.run("x") == "[1]\n"
+    await fork.discard()
+
+
+async def test_a_committed_fork_is_the_state(interpreter):
+    fork = await interpreter.fork()
+    await fork.run("x.append(2)\ny = 3")
+    assert await fork.commit()
+    await fork.discard()  # what has been committed stays
+    assert await interpreter.run("x, y") == "([1, 2], 3)\n"
+    assert '"<cell 4>"' in await interpreter.run("1/0")  # counted on, as in place
+
+
+async def test_a_fork_of_a_state_that_has_changed_is_stale(interpreter):
+    one, other = await interpreter.fork(), await interpreter.fork()
+    await one.run("x.append(2)")
+    await other.run("x.append(3)")
+    await one.commit()
+    with pytest.raises(StaleForkError):
+        await other.commit()
+    third = await interpreter.fork()
+    await interpreter.run("pass")
+    with pytest.raises(StaleForkError):
+        await third.commit()
+    assert await interpreter.run("x") == "[1, 2]\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()", "Threads run"),
+        ("file = open('/etc/passwd')", "files or sockets open"),
+        ("import socket\nmine = socket.socketpair()", "files or sockets open"),
+        ("import mmap\nshared = mmap.mmap(-1, 4096)", "memory that a fork would share"),
+        ("import signal\nsignal.setitimer(signal.ITIMER_REAL, 60)", "A timer runs"),
+    ],
+)
+async def test_a_state_that_a_fork_would_not_have_wholly_is_not_forked(interpreter, code, reason):
+    await interpreter.run(code)
+    with pytest.raises(ForkError, match=reason):
+        await interpreter.fork()
+    assert await interpreter.run("x") == "[1]\n"
+
+
+async def test_a_state_that_can_be_forked_again_is(interpreter):
+    await interpreter.run("file = open('/etc/passwd')")
+    await interpreter.run("file.close()")
+    await (await interpreter.fork()).discard()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; os._exit(1)",
+        "import os; os.kill(-1, 9); os._exit(1)",
+        "import os; os.closerange(0, 256)",
+        "while True: pass",
+        "x.append(bytearray(2**26)); import ctypes; ctypes.string_at(0)",
+    ],
+)
+async def test_a_fork_that_comes_to_its_end_leaves_the_interpreter_as_it_was(code):
+    async with an_interpreter(cell_timeout_s=0.5) as interpreter:
+        await interpreter.run("x = [1]")
+        fork = await interpreter.fork()
+        with pytest.raises(LimitError):
+            await fork.run(code)
+        with pytest.raises(ForkError):
+            await fork.commit()
+        assert await interpreter.run("x") == "[1]\n"
+
+
+async def test_a_fork_whose_process_ends_after_its_cell_is_not_committed(interpreter):
+    fork = await interpreter.fork()
+    await fork.run("import os, threading\nthreading.Timer(0.02, os._exit, (0,)).start()")
+    while not fork.process.has_ended:
+        await asyncio.sleep(0.01)
+    with pytest.raises(ForkError, match="ended since"):
+        await fork.commit()
+    assert await interpreter.run("x") == "[1]\n"
+
+
+async def test_cancelling_a_forks_cell_ends_its_process(interpreter):
+    fork = await interpreter.fork()
+    pidfd_is_over = fork.process
+    running = asyncio.create_task(fork.run("while True: pass"))
+    await asyncio.sleep(0.05)
+    assert not pidfd_is_over.has_ended
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    with pytest.raises(StaleForkError):
+        await fork.commit()
+    assert await interpreter.run("len([1 for p in __import__('os').listdir('/proc') if p.isdigit()])") in ("3\n", "4\n")
+
+
+async def test_forks_are_ended_before_the_interpreter_when_memory_runs_out():
+    async with an_interpreter(max_memory_mib=200) as interpreter:
+        await interpreter.run("x = bytearray(100 * 2**20)")
+        forks = [await interpreter.fork() for _ in range(2)]
+        more = "y = bytearray(60 * 2**20)\nwhile True: pass"
+        with pytest.raises(LimitError):
+            await asyncio.gather(*(fork.run(more) for fork in forks))
+        assert await interpreter.run("len(x)") == f"{100 * 2**20}\n"
+
+
+async def test_the_number_of_forks_and_of_processes_is_limited(interpreter):
+    forks = [await interpreter.fork() for _ in range(8)]
+    with pytest.raises(ForkError, match="has 8 forks"):
+        await interpreter.fork()
+    for fork in forks:
+        await fork.discard()
+    await (await interpreter.fork()).discard()
+    async with an_interpreter(max_processes=4) as small:
+        with pytest.raises(ForkError, match="cannot be forked"):
+            [await small.fork() for _ in range(4)]
+        assert await small.run("1") == "1\n"
+
+
+def call(code):
+    return ToolCall(name="python", arguments=json.dumps({"code": code}))
+
+
+async def run_cells(turns, predicted, target_s=0.03):
+    """Run a turn for each list of cells; return the trajectory and the state it leaves."""
+    responses = [[generation(target_s, *map(call, cells))] for cells in (*turns, ())]
+    samples = None if predicted is None else [[sample(0.0, *map(call, guesses))] for guesses in predicted]
+    async with an_interpreter(cell_timeout_s=2.0) as interpreter:
+        trajectory = await run_script(responses, [python_tool(interpreter)], samples)
+        return trajectory, await interpreter.run("sorted((k, repr(v)) for k, v in globals().items() if len(k) == 1)")
+
+
+CELLS = st.sampled_from(
+    [
+        "x = globals().get('x', 0) + 1\nx",
+        "y = [x]\ny",
+        "y.append(x); print(y)",
+        "1/0",
+        "del x",
+        "import random; z = random.random(); z",
+        "import os; os._exit(0)",
+        "_",
+        "import mmap; s = mmap.mmap(-1, 1)",
+    ]
+)
+TURNS = st.lists(st.tuples(st.lists(CELLS, min_size=1, max_size=2), st.booleans()), min_size=2, max_size=5)
+
+
+@settings(max_examples=10, deadline=None)
+@given(turns=TURNS, wrong=CELLS)
+def test_all_observations_and_the_final_state_are_those_of_a_run_without_speculation(turns, wrong):
+    cells = [each for each, _ in turns]
+    guesses = [[wrong, *each] if is_right else [wrong] for each, is_right in turns]
+
+    async def main():
+        off = await run_cells(cells, None, target_s=0.0)
+        on = await run_cells(cells, guesses)
+        assert on[0].messages == off[0].messages
+        assert on[1].replace("(s,", "") == off[1].replace("(s,", "")
+        assert on[0].ledger.num_launched > 0  # raises, too, when a balance does not hold
+
+    asyncio.run(main())
+
+
+async def test_predicted_cells_run_ahead_one_after_the_other_and_are_committed():
+    turns = [["x = 1"], ["x += 1\nx"], ["x * 10"]]
+    predicted = [["x = 1", "x = 9"], ["x += 1\nx", "del x"], ["x * 10"]]
+    trajectory, _ = await run_cells(turns, predicted)
+    assert [trajectory.contents(turn) for turn in range(3)] == [[""], ["2\n"], ["20\n"]]
+    assert "miss" not in trajectory.outcomes
+    assert trajectory.data(EventKind.COMMIT_ENDED, "has_changed") == [True, True, True]
