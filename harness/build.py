@@ -4,6 +4,7 @@ server."""
 import functools
 import importlib.metadata
 import os
+import random
 import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -202,9 +203,13 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
     workload = config.workload
     if workload.trajectories is None:
         seed = _seed(config.seed, selection)
-        if workload.source is TaskSource.pocket:
-            return load_pocket(num_tasks=num_tasks, seed=seed)
-        return load_bfcl(workload.categories, num_tasks=num_tasks, seed=seed)
+        match workload.source:
+            case TaskSource.pocket:
+                return load_pocket(num_tasks=num_tasks, seed=seed)
+            case TaskSource.bfcl:
+                return load_bfcl(workload.categories, num_tasks=num_tasks, seed=seed)
+            case _:
+                return _drawn(_all_reasoning_tasks(workload.source, workload.dataset), workload, num_tasks, seed)
     recorded = _read_file(workload.trajectories)
     wanted = {trajectory.task_id for trajectory in recorded.trajectories}
     found = _tasks_among(workload, wanted)
@@ -219,9 +224,32 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
 
 def _tasks_among(workload: WorkloadConfig, task_ids: Collection[str]) -> list[Task]:
     """Return the tasks of a workload that have one of these ids, in an order of their own."""
-    if workload.source is TaskSource.pocket:
-        return load_pocket_by_id(sorted(task_ids))
-    return [task for task in _all_bfcl_tasks(tuple(workload.categories)) if task.task_id in task_ids]
+    match workload.source:
+        case TaskSource.pocket:
+            return load_pocket_by_id(sorted(task_ids))
+        case TaskSource.bfcl:
+            tasks = _all_bfcl_tasks(tuple(workload.categories))
+        case _:
+            tasks = _all_reasoning_tasks(workload.source, workload.dataset)
+    return [task for task in tasks if task.task_id in task_ids]
+
+
+def _drawn(tasks: list[Task], workload: WorkloadConfig, num_tasks: int, seed: int) -> list[Task]:
+    if len(tasks) < num_tasks:
+        raise ConfigError(
+            f"agent.num_agents x agent.tasks_per_agent asks for {num_tasks} tasks; workload {workload.name} has "
+            f"{len(tasks)}. Lower them."
+        )
+    return random.Random(seed).sample(tasks, num_tasks)
+
+
+@functools.cache
+def _all_reasoning_tasks(source: TaskSource, dataset: str) -> list[Task]:
+    from harness.workloads import reasoning  # its search takes half a second to import
+
+    if source is TaskSource.reasoning_local:
+        return reasoning.load_local()
+    return reasoning.load_reasoning(source.value, dataset)
 
 
 @functools.cache

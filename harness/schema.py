@@ -132,17 +132,24 @@ class BackendConfig:
 class TaskSource(Enum):
     bfcl = "bfcl"
     pocket = "pocket"  # the project's own world of tools, harness/pocket/
+    reasoning_local = "reasoning_local"  # our own problems and questions; harness/workloads/reasoning.py has all five
+    gsm8k = "gsm8k"
+    math500 = "math500"
+    aime = "aime"
+    hotpotqa = "hotpotqa"
 
 
 @dataclass(kw_only=True)
 class WorkloadConfig:
-    """Which tasks: those of `source`, for BFCL of these `categories`. For replay also which trajectories: those of the
-    file `trajectories`, or, for BFCL, built from accepted answers with modelled reasoning (words, lognormal) and a
-    draft that is right in a `hit_rate` share of its samples."""
+    """Which tasks: those of `source`, for BFCL of these `categories`; a data set of the hub is read from `dataset`, its
+    name there or a file of JSON lines in its schema. For replay also which trajectories: those of the file
+    `trajectories`, or, for BFCL, built from accepted answers with modelled reasoning (words, lognormal) and a draft
+    that is right in a `hit_rate` share of its samples."""
 
     name: str = MISSING
     source: TaskSource = TaskSource.bfcl
     categories: list[str] = field(default_factory=list)
+    dataset: str = ""
     trajectories: str | None = None
     hit_rate: float = 0.8
     reasoning_words_mean: float = 100.0

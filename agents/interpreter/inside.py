@@ -90,6 +90,7 @@ class Interpreter:
             next_control = socket.socket(fileno=next_descriptor)
             refusal = _what_a_fork_would_lose({control.fileno(), conversation.fileno(), next_control.fileno()})
             if refusal is None:
+                random_state = random.getstate()
                 self._is_forking = True
                 try:
                     child = os.fork()
@@ -97,6 +98,7 @@ class Interpreter:
                     child, refusal = None, f"The process cannot be forked: {error}."
                 self._is_forking = False
                 if child == 0:
+                    random.setstate(random_state)  # the module gives the child of a fork a new one
                     control.close()
                     itself = os.pidfd_open(os.getpid())
                     socket.send_fds(conversation, [b"forked"], [itself])
@@ -125,12 +127,12 @@ def _send_streams_to(descriptor: int) -> None:
     for number, name in _STREAMS:
         os.dup2(descriptor, number)
         if getattr(getattr(sys, name, None), "closed", True):
-            setattr(sys, name, _stream(number))
+            setattr(sys, name, _stream(number, "w"))
     os.close(descriptor)
 
 
-def _stream(number: int) -> object:
-    return open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+def _stream(number: int, mode: str) -> object:
+    return open(number, mode, buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _what_a_fork_would_lose(own: set[int]) -> str | None:
@@ -176,9 +178,8 @@ def main(filter_program: bytes) -> None:
     os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
     sys.path.insert(0, "")
     sys.argv = [""]
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
-    for number, name in _STREAMS:
-        setattr(sys, name, _stream(number))
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        setattr(sys, name, _stream(number, mode))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks are the other side's: nobody here waits for them
     random.seed(0)  # so that observations repeat
     _refuse_system_calls(filter_program)

@@ -71,7 +71,10 @@ class CellProcess:
         control.setblocking(False)
         try:
             with control_inside:
-                async with self._ordered(b"F", control_inside.fileno()) as conversation, asyncio.timeout(_FORK_TIMEOUT_S):
+                async with (
+                    self._ordered(b"F", control_inside.fileno()) as conversation,
+                    asyncio.timeout(_FORK_TIMEOUT_S),
+                ):
                     answer, descriptor = await _answer(conversation)
         except OSError as error:
             control.close()

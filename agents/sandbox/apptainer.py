@@ -28,8 +28,10 @@ class Apptainer:
         if isinstance(view, Overlay):
             raise SandboxError("Forks by overlay need bubblewrap; make them by copying where Apptainer is used.")
         if isinstance(view, ReadOnly):
-            raise SandboxError("Apptainer's /tmp can be written to. What must write nothing, as the interpreter of the "
-                               "tool `python`, needs bubblewrap.")
+            raise SandboxError(
+                "Apptainer's /tmp can be written to. What must write nothing, as the interpreter of the "
+                "tool `python`, needs bubblewrap."
+            )
         if "," in str(view) or ":" in str(view):
             raise SandboxError(f"{view} holds a comma or colon, which end an option of Apptainer. Rename the folder.")
         variables = inner_environment(None).items()

@@ -14,7 +14,7 @@ WORKSPACE = "/workspace"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOnly:
-    """A folder that is read and not written; with it, no folder at all can be written to, /tmp and /dev/shm included."""
+    """A folder to read. With it no folder at all can be written to, /tmp and /dev/shm included."""
 
     folder: Path
 
@@ -51,7 +51,8 @@ class Launcher(Protocol):
     """Isolates commands."""
 
     def launch(self, command: Sequence[str], view: View, limits: Limits, gate: Sequence[str] = GATE) -> Launch:
-        """Return how to start `command`, behind `gate`, with `view` at WORKSPACE. Raises SandboxError when that is impossible here."""
+        """Return how to start `command`, behind `gate`, with `view` at WORKSPACE. Raises SandboxError when that is
+        impossible here."""
         ...
 
 

@@ -12,7 +12,9 @@ from agents.sandbox.sandbox import Sandbox
 from precall.tools import Effect, Fork, Tool
 
 CELL_TIMEOUT_S = 20.0
-_OVERHEAD_S = 40.0  # above it the call is ended without a word on the state: the start of an interpreter, a loaded machine
+_OVERHEAD_S = (
+    40.0  # above it the call is ended without a word on the state: the start of an interpreter, a loaded machine
+)
 _DESCRIPTION = (
     "Run Python code and return what it prints, followed by the value of its last expression. Variables, functions and "
     "imports are kept for later calls. The standard library, numpy and sympy are there; files cannot be written, and "

@@ -12,9 +12,7 @@ SANDBOXED = ("tests/agents/sandbox/", "agents/forks/", "agents/interpreter/", "a
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    sandboxed = [
-        item for item in items if any(folder in str(item.path) for folder in SANDBOXED)
-    ]
+    sandboxed = [item for item in items if any(folder in str(item.path) for folder in SANDBOXED)]
     if not sandboxed or (reason := _why_there_is_no_sandbox()) is None:
         return
     for item in sandboxed:

@@ -12,8 +12,9 @@ from agents.tools.python import python_tool
 from precall.calls import ToolCall
 from precall.errors import ForkError, StaleForkError
 from precall.events import EventKind
-from tests.agents.interpreter.interpreters import an_interpreter
-from tests.precall.worlds import generation, run_script, sample
+from precall.testing.scripted import ScriptedDraft, ScriptedTarget
+from tests.agents.interpreter.interpreters import an_interpreter, end_of
+from tests.precall.worlds import Run, generation, run_trajectory, sample
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ async def test_a_state_that_can_be_forked_again_is(interpreter):
     "code",
     [
         "import os; os._exit(1)",
-        "import os; os.kill(-1, 9); os._exit(1)",
+        "import os\ntry:\n    os.kill(-1, 9)\nfinally:\n    os._exit(1)",
         "import os; os.closerange(0, 256)",
         "while True: pass",
         "x.append(bytearray(2**26)); import ctypes; ctypes.string_at(0)",
@@ -100,8 +101,7 @@ async def test_a_fork_that_comes_to_its_end_leaves_the_interpreter_as_it_was(cod
 async def test_a_fork_whose_process_ends_after_its_cell_is_not_committed(interpreter):
     fork = await interpreter.fork()
     await fork.run("import os, threading\nthreading.Timer(0.02, os._exit, (0,)).start()")
-    while not fork.process.has_ended:
-        await asyncio.sleep(0.01)
+    await end_of(fork.process)
     with pytest.raises(ForkError, match="ended since"):
         await fork.commit()
     assert await interpreter.run("x") == "[1]\n"
@@ -109,10 +109,9 @@ async def test_a_fork_whose_process_ends_after_its_cell_is_not_committed(interpr
 
 async def test_cancelling_a_forks_cell_ends_its_process(interpreter):
     fork = await interpreter.fork()
-    pidfd_is_over = fork.process
     running = asyncio.create_task(fork.run("while True: pass"))
     await asyncio.sleep(0.05)
-    assert not pidfd_is_over.has_ended
+    assert not fork.process.has_ended
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     with pytest.raises(StaleForkError):
@@ -149,11 +148,14 @@ def call(code):
 
 async def run_cells(turns, predicted, target_s=0.03):
     """Run a turn for each list of cells; return the trajectory and the state it leaves."""
+    run = Run()
     responses = [[generation(target_s, *map(call, cells))] for cells in (*turns, ())]
-    samples = None if predicted is None else [[sample(0.0, *map(call, guesses))] for guesses in predicted]
+    samples = [[sample(0.0, *map(call, guesses))] for guesses in predicted or ()]
+    draft = ScriptedDraft(turns=samples) if samples else None
     async with an_interpreter(cell_timeout_s=2.0) as interpreter:
-        trajectory = await run_script(responses, [python_tool(interpreter)], samples)
-        return trajectory, await interpreter.run("sorted((k, repr(v)) for k, v in globals().items() if len(k) == 1)")
+        tools = [python_tool(interpreter)]
+        await run_trajectory(run, ScriptedTarget(responses), tools, len(responses), draft)
+        return run, await interpreter.run("sorted((k, repr(v)) for k, v in globals().items() if len(k) == 1)")
 
 
 CELLS = st.sampled_from(
