@@ -5,7 +5,7 @@ import string
 from collections import Counter
 from decimal import Decimal, InvalidOperation
 
-_MARK = re.compile(r"^\W*answer\W*:\s*(.*?)\W*$", re.IGNORECASE | re.MULTILINE)
+_MARK = re.compile(r"^[ \t*]*answer[ \t*]*:[ \t*]*(.*?)[ \t*.]*$", re.IGNORECASE | re.MULTILINE)
 _BOXED = "\\boxed"
 
 
@@ -41,7 +41,7 @@ def gsm8k_answer(solution: str) -> str:
 
 def as_number(text: str) -> Decimal | None:
     """Return the number that a text is, with signs of currency, percent and thousands taken off; None for all else."""
-    plain = text.replace("\\!", "").replace("{,}", ",").replace("\\$", "").replace("\\%", "").strip(" .$%")
+    plain = text.replace("\\!", "").replace("{,}", ",").replace("\\$", "").replace("\\%", "").strip(" $%").rstrip(".")
     if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", plain):
         plain = plain.replace(",", "")
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", plain, re.ASCII):

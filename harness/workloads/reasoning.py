@@ -52,7 +52,7 @@ def load_local() -> list[Task]:
     return [
         *(_gsm8k_task(f"reasoning_local_gsm8k_{index}", row) for index, row in enumerate(problems[0])),
         *(_math500_task("", row) for row in problems[1]),
-        *(_question(row["id"], row, local_corpus) for row in _local_rows("questions.jsonl")),
+        *(_question(_text(row, "id"), row, local_corpus) for row in _local_rows("questions.jsonl")),
     ]
 
 
@@ -64,25 +64,25 @@ def local_corpus() -> Corpus:
 
 
 def _gsm8k_task(task_id: str, row: Row) -> Task:
-    return math_task(task_id, row["question"], judge_of_number(gsm8k_answer(row["answer"])))
+    return math_task(task_id, _text(row, "question"), judge_of_number(gsm8k_answer(_text(row, "answer"))))
 
 
 def _math500_task(_: str, row: Row) -> Task:
-    return math_task(row["unique_id"], row["problem"], judge_of_expression(row["answer"]))
+    return math_task(_text(row, "unique_id"), _text(row, "problem"), judge_of_expression(_text(row, "answer")))
 
 
 def _aime_task(task_id: str, row: Row) -> Task:
-    return math_task(task_id, row["problem"], judge_of_number(str(row["answer"])))
+    return math_task(task_id, _text(row, "problem"), judge_of_number(_text(row, "answer")))
 
 
 def _hotpotqa_task(_: str, row: Row) -> Task:
     titles, sentences = row["context"]["title"], row["context"]["sentences"]
     # Made when the task is worked on: there are thousands.
-    return _question(row["id"], row, cache(lambda: _corpus(titles, sentences)))
+    return _question(_text(row, "id"), row, cache(lambda: _corpus(titles, sentences)))
 
 
 def _question(task_id: str, row: Row, corpus: Callable[[], Corpus]) -> Task:
-    return question_task(task_id, row["question"], judge_of_words(row["answer"]), corpus)
+    return question_task(task_id, _text(row, "question"), judge_of_words(_text(row, "answer")), corpus)
 
 
 _TASKS: dict[str, Callable[[str, Row], Task]] = {
@@ -91,6 +91,13 @@ _TASKS: dict[str, Callable[[str, Row], Task]] = {
     "aime": _aime_task,
     "hotpotqa": _hotpotqa_task,
 }
+
+
+def _text(row: Row, field: str) -> str:
+    text = row[field]
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"{field} is {text!r}; it must be a text.")
+    return text
 
 
 def _corpus(titles: Iterable[str], sentences: Iterable[Iterable[str]]) -> Corpus:

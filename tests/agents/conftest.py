@@ -8,7 +8,7 @@ from agents.sandbox.results import SandboxError
 from agents.sandbox.sandbox import Sandbox
 from tests.agents.sandbox.sandboxes import SMALL, empty_workspace
 
-SANDBOXED = ("tests/agents/sandbox/", "agents/forks/", "agents/interpreter/", "agents/tools/")
+SANDBOXED = ("tests/agents/sandbox/", "agents/forks/", "agents/interpreter/", "agents/reasoning/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
