@@ -1,16 +1,16 @@
-"""The program inside the sandbox: runs cells, one after the other, and forks when it is told to. It imports nothing of
-this project, because it is all that the sandbox gets of it.
+"""The program inside the sandbox: runs snippets, one after the other, and forks when it is told to. It imports nothing
+of this project, because it is all that the sandbox gets of it.
 
-The process that starts never runs a cell; every interpreter is a fork of it or of another interpreter. Each has a
+The process that starts never runs a snippet; every interpreter is a fork of it or of another interpreter. Each has a
 socket of its own, its control, on which the other side sends one byte and two descriptors:
 
-    R   conversation, output   read a token and a cell from the conversation to its end, run the cell with stdout and
-                               stderr to the output, and say the token on the conversation: the cell has ended
+    R   conversation, output   read a token and a snippet from the conversation to its end, run the snippet with stdout
+                               and stderr to the output, and say the token on the conversation: the snippet has ended
     F   conversation, control  fork; the child answers with a descriptor of itself and goes on with its own control.
                                When the process has more than a fork would carry over, it says what that is.
 
-At the end of its control it exits. The token is new for each cell: what a cell writes to every descriptor it finds is
-not taken for the end of the cell.
+At the end of its control it exits. The token is new for each snippet: what a snippet writes to every descriptor it
+finds is not taken for the end of the snippet.
 """
 
 import ast
@@ -27,18 +27,18 @@ import types
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, _INSTRUCTION_BYTES = 22, 2, 8
 _STREAMS = ((1, "stdout"), (2, "stderr"))
-_ENDED_BY_EVENTS = {"os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec", "subprocess.Popen", "pty.spawn"}
+_PROCESS_EVENTS = {"os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec", "subprocess.Popen", "pty.spawn"}
 
 
 class Interpreter:
-    """What one process holds: the cells' module, and how many there have been."""
+    """What one process holds: the snippets' module, and how many there have been."""
 
     def __init__(self) -> None:
         self._module = types.ModuleType("__main__")
         self._module.__dict__["__builtins__"] = __builtins__
         self._kept = sys.modules["__main__"]  # whose end would empty the names that this file's functions use
         sys.modules["__main__"] = self._module
-        self._num_cells = 0
+        self._num_snippets = 0
         self._is_forking = False
         sys.addaudithook(self._refuse_processes)
 
@@ -57,13 +57,13 @@ class Interpreter:
         with conversation.makefile("rb") as reader:
             token, code = reader.read().split(b"\n", 1)
         _send_streams_to(output)
-        self._num_cells += 1
-        self._execute(code.decode(), f"<cell {self._num_cells}>")
+        self._num_snippets += 1
+        self._execute(code.decode(), f"<snippet {self._num_snippets}>")
         for _, name in _STREAMS:
             with contextlib.suppress(Exception):
                 getattr(sys, name).flush()
-        _send_streams_to(os.open(os.devnull, os.O_RDWR))
-        with contextlib.suppress(OSError):  # the cell has closed it, or the other side waits no longer
+        _close_streams()
+        with contextlib.suppress(OSError):  # the snippet has closed it, or the other side waits no longer
             conversation.sendall(token)
         conversation.close()
 
@@ -79,10 +79,10 @@ class Interpreter:
                 if value is not None:
                     names["_"] = value
                     print(repr(value))
-        except BaseException as error:  # whatever it is, it ends the cell and not the interpreter
+        except BaseException as error:  # whatever it is, it ends the snippet and not the interpreter
             with contextlib.suppress(BaseException):
                 shown = traceback.TracebackException.from_exception(error)
-                _keep_frames_of_cells(shown)
+                _keep_frames_of_snippets(shown)
                 print("".join(shown.format()), file=sys.stderr, end="")
 
     def _fork(self, control: socket.socket, conversation_descriptor: int, next_descriptor: int) -> socket.socket:
@@ -100,27 +100,35 @@ class Interpreter:
                 if child == 0:
                     random.setstate(random_state)  # the module gives the child of a fork a new one
                     control.close()
-                    itself = os.pidfd_open(os.getpid())
-                    socket.send_fds(conversation, [b"forked"], [itself])
-                    os.close(itself)
+                    _say_who_it_is(conversation)
                     return next_control
             if refusal is not None:
-                conversation.sendall(refusal.encode())
+                with contextlib.suppress(OSError):  # the other side waits no longer
+                    conversation.sendall(refusal.encode())
             next_control.close()
             return control
 
     def _refuse_processes(self, event: str, _: object) -> None:
-        if event in _ENDED_BY_EVENTS and not self._is_forking:
+        if event in _PROCESS_EVENTS and not self._is_forking:
             raise PermissionError("This interpreter starts no other process.")
 
 
-def _keep_frames_of_cells(shown: traceback.TracebackException | None) -> None:
+def _say_who_it_is(conversation: socket.socket) -> None:
+    itself = os.pidfd_open(os.getpid())
+    try:
+        socket.send_fds(conversation, [b"forked"], [itself])
+    except OSError:  # nobody waits for this fork any more
+        os._exit(0)
+    os.close(itself)
+
+
+def _keep_frames_of_snippets(shown: traceback.TracebackException | None) -> None:
     """Take out the frames of this file and of libraries, whose paths and lines are another on the next machine."""
     if shown is not None:
-        kept = [frame for frame in shown.stack or () if frame.filename.startswith("<cell ")]
+        kept = [frame for frame in shown.stack or () if frame.filename.startswith("<snippet ")]
         shown.stack = traceback.StackSummary.from_list(kept) if kept else None
         for other in (shown.__cause__, shown.__context__, *(getattr(shown, "exceptions", None) or ())):
-            _keep_frames_of_cells(other)
+            _keep_frames_of_snippets(other)
 
 
 def _send_streams_to(descriptor: int) -> None:
@@ -129,6 +137,15 @@ def _send_streams_to(descriptor: int) -> None:
         if getattr(getattr(sys, name, None), "closed", True):
             setattr(sys, name, _stream(number, "w"))
     os.close(descriptor)
+
+
+def _close_streams() -> None:
+    """Leave all three standard descriptors open, at nothing: the next ones that come must not take their numbers."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    if null > 2:
+        os.close(null)
 
 
 def _stream(number: int, mode: str) -> object:
@@ -171,9 +188,7 @@ def _refuse_system_calls(filter_program: bytes) -> None:
 def main(filter_program: bytes) -> None:
     control = socket.socket(fileno=os.dup(0))
     control.set_inheritable(False)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.close(null)
+    _close_streams()
     # One thread in numpy's linear algebra: a process with threads cannot be forked.
     os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
     sys.path.insert(0, "")

@@ -1,6 +1,6 @@
-"""The Python interpreter of one trajectory: cells share variables and imports, and predicted cells run in forks.
+"""The Python interpreter of one trajectory: snippets share variables and imports, and predicted snippets run in forks.
 
-A cell can change its own process and nothing else: no file, no other process, no network (docs/sandbox.md). So the
+A snippet can change its own process and nothing else: no file, no other process, no network (docs/sandbox.md). So the
 state is the process, and os.fork() is an exact fork of it.
 """
 
@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from agents.interpreter.process import CellProcess, CellTimeoutError, ProcessEndedError
+from agents.interpreter.process import ProcessEndedError, PythonProcess, SnippetTimeoutError
 from agents.sandbox.launch import ReadOnly
 from agents.sandbox.results import LimitError, SandboxError
 from agents.sandbox.sandbox import Sandbox
@@ -24,30 +24,30 @@ _NUM_MAX_FORKS = 8
 
 
 class StateLostError(RuntimeError):
-    """A cell has brought the interpreter to its end, and with it all variables and imports. The next cell gets a new
-    one."""
+    """A snippet has brought the interpreter to its end, and with it all variables and imports. The next snippet gets a
+    new one."""
 
 
 class Interpreter:
-    """One trajectory's interpreter. `version` counts its states: cells in place, commits, and its own ends.
+    """One trajectory's interpreter. `version` counts its states: snippets in place, commits, and its own ends.
 
-    `folder` is what a cell finds as its working folder, to read; `cell_timeout_s` bounds each cell, and
+    `folder` is what a snippet finds as its working folder, to read; `snippet_timeout_s` bounds each snippet, and
     `max_output_kib` what is kept of what it writes. An interpreter is started when it is first needed, and again after
     its end. `aclose` ends it.
     """
 
     def __init__(
-        self, sandbox: Sandbox, folder: Path, *, cell_timeout_s: float = 20.0, max_output_kib: int = 16
+        self, sandbox: Sandbox, folder: Path, *, snippet_timeout_s: float = 20.0, max_output_kib: int = 16
     ) -> None:
         self.version = 0
         self._sandbox = sandbox
         self._folder = folder
-        self._cell_timeout_s = cell_timeout_s
+        self._snippet_timeout_s = snippet_timeout_s
         self._max_output_bytes = max_output_kib * 1024
         self._busy = asyncio.Lock()  # held while the state changes or is forked
         self._stack = AsyncExitStack()
         self._session: Session | None = None
-        self._process: CellProcess | None = None
+        self._process: PythonProcess | None = None
         self._forks: set[InterpreterFork] = set()
 
     async def start(self) -> None:
@@ -57,25 +57,28 @@ class Interpreter:
                 self._process = await self._start()
 
     async def run(self, code: str) -> str:
-        """Run a cell in place and return what it wrote, with the value of a last expression. Forks made before are
+        """Run a snippet in place and return what it wrote, with the value of a last expression. Forks made before are
         stale after it.
 
-        Raises StateLostError when the cell has ended the interpreter, or had to be ended; cancelling the call ends it,
-        too. An error that the cell raises is part of what it wrote.
+        Raises StateLostError when the snippet has ended the interpreter, or had to be ended; cancelling the call ends
+        it, too. An error that the snippet raises is part of what it wrote. Raises SandboxError when no interpreter can
+        be started.
         """
         async with self._busy:
             if self._process is None:
                 self._process = await self._start()
             elif self._has_ended(self._process):
                 await self._lose()
-                raise StateLostError(f"The interpreter ended after its last cell. {_LOST} This cell has not been run.")
+                raise StateLostError(
+                    f"The interpreter ended after its last snippet. {_LOST} This snippet has not been run."
+                )
             self.version += 1
             process, is_over = self._process, False
             try:
                 wrote = await self.run_in(process, code)
                 is_over = True
                 return wrote
-            except (CellTimeoutError, ProcessEndedError) as error:
+            except (SnippetTimeoutError, ProcessEndedError) as error:
                 raise StateLostError(f"{self._reason(error)} {_LOST}{_output_of(error)}") from error
             finally:
                 if not is_over:
@@ -97,18 +100,18 @@ class Interpreter:
             self._forks.add(fork)
             return fork
 
-    async def run_in(self, process: CellProcess, code: str) -> str:
-        return await process.run(code, timeout_s=self._cell_timeout_s, max_output_bytes=self._max_output_bytes)
+    async def run_in(self, process: PythonProcess, code: str) -> str:
+        return await process.run(code, timeout_s=self._snippet_timeout_s, max_output_bytes=self._max_output_bytes)
 
     async def commit(self, fork: "InterpreterFork") -> bool:
         async with self._busy:
             if fork not in self._forks or fork.version != self.version:
                 raise StaleForkError(
-                    f"The fork is of version {fork.version}, the interpreter has version {self.version}: run the cell "
-                    "anew."
+                    f"The fork is of version {fork.version}, the interpreter has version {self.version}: run the "
+                    "snippet anew."
                 )
             if fork.process.has_ended:
-                raise ForkError("The fork's process has ended since its cell did: run the cell anew.")
+                raise ForkError("The fork's process has ended since its snippet did: run the snippet anew.")
             assert self._process is not None, "it was forked, and its version is that of then"
             self._forks.remove(fork)
             self._process.kill()
@@ -125,18 +128,18 @@ class Interpreter:
         """End every process, those of the forks included, and wait for it."""
         await self._lose()
 
-    def _has_ended(self, process: CellProcess) -> bool:
-        """Whether the interpreter has come to its end between two cells: by a thread of a cell, or at a limit."""
+    def _has_ended(self, process: PythonProcess) -> bool:
+        """Whether the interpreter has come to its end between two snippets: by a thread of a snippet, or at a limit."""
         return process.has_ended or self._session is None or self._session.stopped_by is not None
 
-    async def _start(self) -> CellProcess:
+    async def _start(self) -> PythonProcess:
         try:
             return await self._open()
         except BaseException:
             await self._lose()
             raise
 
-    async def _open(self) -> CellProcess:
+    async def _open(self) -> PythonProcess:
         command = ["python", "-P", "-s", "-c", _PROGRAM.read_text(encoding="utf-8"), interpreter_filter_program().hex()]
         opening = open_session(self._sandbox, command, ReadOnly(folder=self._folder), relieve=self._discard_all)
         self._session = await self._stack.enter_async_context(opening)
@@ -147,7 +150,10 @@ class Interpreter:
             greeting = b""
         if greeting != b"up":
             raise SandboxError(f"The interpreter could not be started: {(await self._session.end()).strip()}")
-        return await CellProcess(self._session.channel, None).fork()
+        try:
+            return await PythonProcess(self._session.channel, None).fork()
+        except ForkError as error:
+            raise SandboxError(f"The interpreter could not be started: {error}") from error
 
     def _discard_all(self) -> bool:
         """End what is not the state, and return whether there was anything."""
@@ -166,33 +172,33 @@ class Interpreter:
         stack, self._stack = self._stack, AsyncExitStack()
         await stack.aclose()
 
-    def _reason(self, error: CellTimeoutError | ProcessEndedError) -> str:
-        if isinstance(error, CellTimeoutError):
-            return f"The cell did not end within {self._cell_timeout_s:g} s and was stopped."
+    def _reason(self, error: SnippetTimeoutError | ProcessEndedError) -> str:
+        if isinstance(error, SnippetTimeoutError):
+            return f"The snippet did not end within {self._snippet_timeout_s:g} s and was stopped."
         if self._session is not None and self._session.stopped_by is not None:
-            return f"The cell was stopped: it exceeded its limit of {self._session.stopped_by}."
-        return "The cell has ended the interpreter."
+            return f"The snippet was stopped: it exceeded its limit of {self._session.stopped_by}."
+        return "The snippet has ended the interpreter."
 
 
 class InterpreterFork:
-    """A state of the interpreter for one cell to run on, as precall.tools.Fork has it."""
+    """A state of the interpreter for one snippet to run on, as precall.tools.Fork has it."""
 
-    def __init__(self, interpreter: Interpreter, process: CellProcess, version: int) -> None:
+    def __init__(self, interpreter: Interpreter, process: PythonProcess, version: int) -> None:
         """Use Interpreter.fork."""
         self._interpreter = interpreter
         self.process = process
         self.version = version
 
     async def run(self, code: str) -> str:
-        """Run the cell, as Interpreter.run does in place. Raises LimitError when it does not end by itself in time, so
-        that it is run in place; cancelling the call ends the fork."""
+        """Run the snippet, as Interpreter.run does in place. Raises LimitError when it does not end by itself in time,
+        so that it is run in place; cancelling the call ends the fork."""
         is_over = False
         try:
             wrote = await self._interpreter.run_in(self.process, code)
             is_over = True
             return wrote
-        except (CellTimeoutError, ProcessEndedError) as error:
-            raise LimitError(f"The cell did not end in its fork: {error}.") from error
+        except (SnippetTimeoutError, ProcessEndedError) as error:
+            raise LimitError(f"The snippet did not end in its fork: {error}.") from error
         finally:
             if not is_over:
                 await self.discard()
@@ -202,8 +208,8 @@ class InterpreterFork:
         return self.run
 
     async def commit(self) -> bool:
-        """Make the fork's process the interpreter, at once, and end the one that was it. Returns True: whether a cell
-        has changed anything cannot be seen.
+        """Make the fork's process the interpreter, at once, and end the one that was it. Returns True: whether a
+        snippet has changed anything cannot be seen.
 
         Raises StaleForkError when the interpreter has changed since the fork was made.
         """
@@ -217,6 +223,6 @@ class InterpreterFork:
 _LOST = "A new interpreter takes its place: all variables and imports are lost."
 
 
-def _output_of(error: CellTimeoutError | ProcessEndedError) -> str:
-    written = error.output if isinstance(error, CellTimeoutError) else ""
-    return f" The cell wrote until then:\n{written}" if written else ""
+def _output_of(error: SnippetTimeoutError | ProcessEndedError) -> str:
+    written = error.output if isinstance(error, SnippetTimeoutError) else ""
+    return f" The snippet wrote until then:\n{written}" if written else ""

@@ -1,4 +1,4 @@
-"""One process that runs cells, as this side sees it. What inside.py says is not trusted: a cell could say it, too."""
+"""One process that runs snippets, as this side sees it. What it says is not trusted: a snippet could say it, too."""
 
 import asyncio
 import contextlib
@@ -17,18 +17,18 @@ _FORK_TIMEOUT_S = 20.0
 
 
 class ProcessEndedError(RuntimeError):
-    """The process ended before its cell did."""
+    """The process ended before its snippet did."""
 
 
-class CellTimeoutError(RuntimeError):
-    """A cell did not end in time; it still runs. `output` is what it has written so far."""
+class SnippetTimeoutError(RuntimeError):
+    """A snippet did not end in time; it still runs. `output` is what it has written so far."""
 
     def __init__(self, output: str) -> None:
-        super().__init__("the cell did not end in time")
+        super().__init__("the snippet did not end in time")
         self.output = output
 
 
-class CellProcess:
+class PythonProcess:
     """A process of inside.py. One thing is asked of it at a time. `descriptor` is a pidfd, None for the first process,
     which ends with its sandbox."""
 
@@ -37,9 +37,9 @@ class CellProcess:
         self._descriptor = descriptor
 
     async def run(self, code: str, *, timeout_s: float, max_output_bytes: int) -> str:
-        """Run a cell and return what it wrote to stdout and stderr, a traceback included.
+        """Run a snippet and return what it wrote to stdout and stderr, a traceback included.
 
-        Raises CellTimeoutError and ProcessEndedError; then, or when the call is cancelled, the process is good for
+        Raises SnippetTimeoutError and ProcessEndedError; then, or when the call is cancelled, the process is good for
         nothing more.
         """
         token = secrets.token_hex(16).encode()
@@ -57,7 +57,7 @@ class CellProcess:
                     await _await_token(conversation, token)
             return capture.finish()
         except TimeoutError as error:
-            raise CellTimeoutError(capture.finish()) from error
+            raise SnippetTimeoutError(capture.finish()) from error
         except OSError as error:
             raise ProcessEndedError("the interpreter's process has ended") from error
         finally:
@@ -65,7 +65,7 @@ class CellProcess:
             if write_end >= 0:
                 os.close(write_end)
 
-    async def fork(self) -> "CellProcess":
+    async def fork(self) -> "PythonProcess":
         """Return a fork of the process. Raises ForkError when it has what a fork would lose, or has ended."""
         control, control_inside = socket.socketpair()
         control.setblocking(False)
@@ -85,7 +85,7 @@ class CellProcess:
         if descriptor is None:
             control.close()
             raise ForkError(answer or "The interpreter has ended.")
-        return CellProcess(control, descriptor)
+        return PythonProcess(control, descriptor)
 
     @contextlib.asynccontextmanager
     async def _ordered(self, order: bytes, descriptor: int) -> AsyncIterator[socket.socket]:
@@ -102,7 +102,9 @@ class CellProcess:
         """Whether the process is known to have ended."""
         if self._descriptor is None:
             return False
-        return bool(select.select([self._descriptor], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        return bool(poll.poll(0))
 
     def kill(self) -> None:
         """End the process, whatever it does, and let it go."""
@@ -150,7 +152,7 @@ class _Capture:
 
 
 async def _await_token(conversation: socket.socket, token: bytes) -> None:
-    """Return when `token` is said. What else is said, and when it is not the end, was written by a cell."""
+    """Return when `token` is said. What else is said, and when it is not the end, was written by a snippet."""
     loop, seen = asyncio.get_running_loop(), b""
     while token not in seen:
         chunk = await loop.sock_recv(conversation, _CHUNK_BYTES)

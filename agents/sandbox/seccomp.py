@@ -62,8 +62,8 @@ REFUSED_TO_INTERPRETERS = {
     "rt_tgsigqueueinfo": 297,
     "pidfd_send_signal": 424,
 }
-"""What the interpreter of the tool `python` is refused beside: with it, a cell reaches its own process alone, so that a
-fork of the process is a fork of all that the cell can change."""
+"""What the interpreter of the tool `python` is refused beside: with it, a snippet reaches its own process alone, so
+that a fork of the process is a fork of all that the snippet can change."""
 SOCKET = 41
 SOCKET_FAMILIES = (1, 2, 10, 16)  # unix, internet 4 and 6, netlink: all of them end at the network namespace
 

@@ -11,14 +11,14 @@ from agents.sandbox.limits import Limits
 from agents.sandbox.sandbox import Sandbox
 from precall.tools import Effect, Fork, Tool
 
-CELL_TIMEOUT_S = 20.0
+SNIPPET_TIMEOUT_S = 20.0
 _OVERHEAD_S = (
-    40.0  # above it the call is ended without a word on the state: the start of an interpreter, a loaded machine
+    40.0  # for a start and a loaded machine; a call that takes longer yet is ended without a word on the state
 )
 _DESCRIPTION = (
     "Run Python code and return what it prints, followed by the value of its last expression. Variables, functions and "
     "imports are kept for later calls. The standard library, numpy and sympy are there; files cannot be written, and "
-    f"there is no network. A call may take {CELL_TIMEOUT_S:g} seconds."
+    f"there is no network. A call may take {SNIPPET_TIMEOUT_S:g} seconds."
 )
 _PARAMETERS = {
     "type": "object",
@@ -37,6 +37,8 @@ def python_tool(interpreter: Interpreter | None) -> Tool:
 
     async def run(code: str) -> str:
         assert interpreter is not None, "the tool is to be read"
+        if not isinstance(code, str):
+            raise TypeError(f"code is {code!r}; it must be a string.")
         return await interpreter.run(code)
 
     async def fork() -> Fork:
@@ -49,7 +51,7 @@ def python_tool(interpreter: Interpreter | None) -> Tool:
         parameters=_PARAMETERS,
         function=run,
         effect=Effect.WORKSPACE,
-        timeout_s=CELL_TIMEOUT_S + _OVERHEAD_S,
+        timeout_s=SNIPPET_TIMEOUT_S + _OVERHEAD_S,
         fork=fork,
     )
 
@@ -60,7 +62,7 @@ async def open_python(sandbox: Sandbox) -> AsyncIterator[Tool]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         give_to_sandbox(folder)
-        interpreter = Interpreter(sandbox, folder, cell_timeout_s=CELL_TIMEOUT_S)
+        interpreter = Interpreter(sandbox, folder, snippet_timeout_s=SNIPPET_TIMEOUT_S)
         try:
             await interpreter.start()
             yield python_tool(interpreter)

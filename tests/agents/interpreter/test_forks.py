@@ -37,7 +37,7 @@ async def test_a_committed_fork_is_the_state(interpreter):
     assert await fork.commit()
     await fork.discard()  # what has been committed stays
     assert await interpreter.run("x, y") == "([1, 2], 3)\n"
-    assert '"<cell 4>"' in await interpreter.run("1/0")  # counted on, as in place
+    assert '"<snippet 4>"' in await interpreter.run("1/0")  # counted on, as in place
 
 
 async def test_a_fork_of_a_state_that_has_changed_is_stale(interpreter):
@@ -88,7 +88,7 @@ async def test_a_state_that_can_be_forked_again_is(interpreter):
     ],
 )
 async def test_a_fork_that_comes_to_its_end_leaves_the_interpreter_as_it_was(code):
-    async with an_interpreter(cell_timeout_s=0.5) as interpreter:
+    async with an_interpreter(snippet_timeout_s=0.5) as interpreter:
         await interpreter.run("x = [1]")
         fork = await interpreter.fork()
         with pytest.raises(LimitError):
@@ -98,7 +98,7 @@ async def test_a_fork_that_comes_to_its_end_leaves_the_interpreter_as_it_was(cod
         assert await interpreter.run("x") == "[1]\n"
 
 
-async def test_a_fork_whose_process_ends_after_its_cell_is_not_committed(interpreter):
+async def test_a_fork_whose_process_ends_after_its_snippet_is_not_committed(interpreter):
     fork = await interpreter.fork()
     await fork.run("import os, threading\nthreading.Timer(0.02, os._exit, (0,)).start()")
     await end_of(fork.process)
@@ -107,7 +107,7 @@ async def test_a_fork_whose_process_ends_after_its_cell_is_not_committed(interpr
     assert await interpreter.run("x") == "[1]\n"
 
 
-async def test_cancelling_a_forks_cell_ends_its_process(interpreter):
+async def test_cancelling_a_forks_snippet_ends_its_process(interpreter):
     fork = await interpreter.fork()
     running = asyncio.create_task(fork.run("while True: pass"))
     await asyncio.sleep(0.05)
@@ -146,19 +146,19 @@ def call(code):
     return ToolCall(name="python", arguments=json.dumps({"code": code}))
 
 
-async def run_cells(turns, predicted, target_s=0.03):
-    """Run a turn for each list of cells; return the trajectory and the state it leaves."""
+async def run_snippets(turns, predicted, target_s=0.03):
+    """Run a turn for each list of snippets; return the trajectory and the state it leaves."""
     run = Run()
-    responses = [[generation(target_s, *map(call, cells))] for cells in (*turns, ())]
+    responses = [[generation(target_s, *map(call, snippets))] for snippets in (*turns, ())]
     samples = [[sample(0.0, *map(call, guesses))] for guesses in predicted or ()]
     draft = ScriptedDraft(turns=samples) if samples else None
-    async with an_interpreter(cell_timeout_s=2.0) as interpreter:
+    async with an_interpreter(snippet_timeout_s=2.0) as interpreter:
         tools = [python_tool(interpreter)]
         await run_trajectory(run, ScriptedTarget(responses), tools, len(responses), draft)
         return run, await interpreter.run("sorted((k, repr(v)) for k, v in globals().items() if len(k) == 1)")
 
 
-CELLS = st.sampled_from(
+SNIPPETS = st.sampled_from(
     [
         "x = globals().get('x', 0) + 1\nx",
         "y = [x]\ny",
@@ -171,18 +171,18 @@ CELLS = st.sampled_from(
         "import mmap; s = mmap.mmap(-1, 1)",
     ]
 )
-TURNS = st.lists(st.tuples(st.lists(CELLS, min_size=1, max_size=2), st.booleans()), min_size=2, max_size=5)
+TURNS = st.lists(st.tuples(st.lists(SNIPPETS, min_size=1, max_size=2), st.booleans()), min_size=2, max_size=5)
 
 
 @settings(max_examples=10, deadline=None)
-@given(turns=TURNS, wrong=CELLS)
+@given(turns=TURNS, wrong=SNIPPETS)
 def test_all_observations_and_the_final_state_are_those_of_a_run_without_speculation(turns, wrong):
-    cells = [each for each, _ in turns]
+    snippets = [each for each, _ in turns]
     guesses = [[wrong, *each] if is_right else [wrong] for each, is_right in turns]
 
     async def main():
-        off = await run_cells(cells, None, target_s=0.0)
-        on = await run_cells(cells, guesses)
+        off = await run_snippets(snippets, None, target_s=0.0)
+        on = await run_snippets(snippets, guesses)
         assert on[0].messages == off[0].messages
         assert on[1].replace("(s,", "") == off[1].replace("(s,", "")
         assert on[0].ledger.num_launched > 0  # raises, too, when a balance does not hold
@@ -190,10 +190,10 @@ def test_all_observations_and_the_final_state_are_those_of_a_run_without_specula
     asyncio.run(main())
 
 
-async def test_predicted_cells_run_ahead_one_after_the_other_and_are_committed():
+async def test_predicted_snippets_run_ahead_one_after_the_other_and_are_committed():
     turns = [["x = 1"], ["x += 1\nx"], ["x * 10"]]
     predicted = [["x = 1", "x = 9"], ["x += 1\nx", "del x"], ["x * 10"]]
-    trajectory, _ = await run_cells(turns, predicted)
+    trajectory, _ = await run_snippets(turns, predicted)
     assert [trajectory.contents(turn) for turn in range(3)] == [[""], ["2\n"], ["20\n"]]
     assert "miss" not in trajectory.outcomes
     assert trajectory.data(EventKind.COMMIT_ENDED, "has_changed") == [True, True, True]

@@ -73,7 +73,7 @@ async def test_a_problem_is_solved_with_python_and_graded():
     assert processes_with("_refuse_processes") == []
 
 
-async def test_predicted_cells_run_ahead_and_change_nothing_of_the_trajectory():
+async def test_predicted_snippets_run_ahead_and_change_nothing_of_the_trajectory():
     task = math_task("t", "What is 2 * 21?", judge_of_number("42"))
     off, _ = await solve(task, MATH_SCRIPT)
     on, events = await solve(task, MATH_SCRIPT, MATH_GUESSES)
