@@ -12,9 +12,7 @@ from agents.sandbox.sandbox import Sandbox
 from precall.tools import Effect, Fork, Tool
 
 SNIPPET_TIMEOUT_S = 20.0
-_OVERHEAD_S = (
-    40.0  # for a start and a loaded machine; a call that takes longer yet is ended without a word on the state
-)
+_OVERHEAD_S = 40.0  # for a start, and a loaded machine; a call that takes longer says nothing of the state
 _DESCRIPTION = (
     "Run Python code and return what it prints, followed by the value of its last expression. Variables, functions and "
     "imports are kept for later calls. The standard library, numpy and sympy are there; files cannot be written, and "

@@ -119,6 +119,19 @@ async def test_cancelling_a_forks_snippet_ends_its_process(interpreter):
     assert await interpreter.run("len([1 for p in __import__('os').listdir('/proc') if p.isdigit()])") in ("3\n", "4\n")
 
 
+async def test_a_fork_that_nobody_waits_for_any_more_costs_the_interpreter_nothing(interpreter):
+    for prepare in ("pass", "file = open('/etc/passwd')"):  # it is made, it is refused
+        await interpreter.run(prepare)
+        making = asyncio.create_task(interpreter.fork())
+        await asyncio.sleep(0)
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)
+        assert making.cancelled()
+        assert await interpreter.run("x") == "[1]\n"
+    await interpreter.run("file.close()")
+    await (await interpreter.fork()).discard()
+
+
 async def test_forks_are_ended_before_the_interpreter_when_memory_runs_out():
     async with an_interpreter(max_memory_mib=200) as interpreter:
         await interpreter.run("x = bytearray(100 * 2**20)")

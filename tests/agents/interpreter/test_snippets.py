@@ -1,4 +1,4 @@
-"""Snippets in place: what they return, what they keep, and what they cannot do to the interpreter or to what it says."""
+"""Snippets in place: what they return and keep, and what they cannot do to the interpreter or to what it says."""
 
 import asyncio
 import os
