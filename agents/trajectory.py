@@ -19,10 +19,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
-    """What a task's judge found at the end: whether the task is solved, and a hash of the final workspace where there
-    is one, by which arms are compared. `details` is what the judge looked at, as plain data."""
+    """What a task's judge found at the end: whether the task is solved (None where another program says that later),
+    and a hash of the final workspace where there is one, by which arms are compared. `details` is what the judge looked
+    at, as plain data; `model_patch` in it is what has changed, as a patch."""
 
-    is_solved: bool
+    is_solved: bool | None
     workspace_hash: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 

@@ -4,10 +4,9 @@ server."""
 import functools
 import importlib.metadata
 import os
-import random
 import zlib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -30,11 +29,8 @@ from harness.schema import (
     ModelConfig,
     Platform,
     SimulatedEngineConfig,
-    TaskSource,
-    WorkloadConfig,
 )
-from harness.workloads.bfcl import load_bfcl
-from harness.workloads.pocket import load_pocket, load_pocket_by_id
+from harness.workloads.load import load_tasks, tasks_among
 from precall.chat import Sampling
 from precall.errors import ConfigError
 from precall.policy import LaunchPolicy
@@ -202,17 +198,10 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
     num_tasks = config.agent.num_agents * config.agent.tasks_per_agent
     workload = config.workload
     if workload.trajectories is None:
-        seed = _seed(config.seed, selection)
-        match workload.source:
-            case TaskSource.pocket:
-                return load_pocket(num_tasks=num_tasks, seed=seed)
-            case TaskSource.bfcl:
-                return load_bfcl(workload.categories, num_tasks=num_tasks, seed=seed)
-            case _:
-                return _drawn(_all_reasoning_tasks(workload.source, workload.dataset), workload, num_tasks, seed)
+        return load_tasks(config, num_tasks, _seed(config.seed, selection))
     recorded = _read_file(workload.trajectories)
     wanted = {trajectory.task_id for trajectory in recorded.trajectories}
-    found = _tasks_among(workload, wanted)
+    found = tasks_among(config, wanted)
     if len(found) < num_tasks:
         raise ConfigError(
             f"{workload.trajectories} has trajectories for {len(found)} tasks of workload {workload.name}; "
@@ -220,41 +209,6 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
         )
     start = _seed(config.seed, selection) % len(found)
     return (found[start:] + found[:start])[:num_tasks]
-
-
-def _tasks_among(workload: WorkloadConfig, task_ids: Collection[str]) -> list[Task]:
-    """Return the tasks of a workload that have one of these ids, in an order of their own."""
-    match workload.source:
-        case TaskSource.pocket:
-            return load_pocket_by_id(sorted(task_ids))
-        case TaskSource.bfcl:
-            tasks = _all_bfcl_tasks(tuple(workload.categories))
-        case _:
-            tasks = _all_reasoning_tasks(workload.source, workload.dataset)
-    return [task for task in tasks if task.task_id in task_ids]
-
-
-def _drawn(tasks: list[Task], workload: WorkloadConfig, num_tasks: int, seed: int) -> list[Task]:
-    if len(tasks) < num_tasks:
-        raise ConfigError(
-            f"agent.num_agents x agent.tasks_per_agent asks for {num_tasks} tasks; workload {workload.name} has "
-            f"{len(tasks)}. Lower them."
-        )
-    return random.Random(seed).sample(tasks, num_tasks)
-
-
-@functools.cache
-def _all_reasoning_tasks(source: TaskSource, dataset: str) -> list[Task]:
-    from harness.workloads import reasoning  # its search takes half a second to import
-
-    if source is TaskSource.reasoning_local:
-        return reasoning.load_local()
-    return reasoning.load_reasoning(source.value, dataset)
-
-
-@functools.cache
-def _all_bfcl_tasks(categories: tuple[str, ...]) -> list[Task]:
-    return load_bfcl(categories, num_tasks=None, seed=0)
 
 
 @functools.cache

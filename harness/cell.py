@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from agents.mini_trajectory import write_mini_trajectory
 from agents.task import Task
 from agents.trajectory import Trajectory
 from harness import build, provenance
@@ -30,6 +31,7 @@ from harness.replay.trajectories import RecordedTrajectory, write_trajectories
 from harness.runner import ArmRun, run_arm
 from harness.schema import BackendKind, Config, Speculation
 from harness.sweep import Cell
+from harness.workloads.swe_bench import write_predictions
 from precall.calls import CallKey, ToolCall, canonical_key
 from precall.cost_model import TurnTimes
 from precall.errors import BackendError, MalformedCallError
@@ -106,9 +108,19 @@ async def run_cell(
         finished = [trajectory for agent in run.trajectories for trajectory in agent]
         trajectories = record(finished, run.events, f"{cell.cell_id}, run {run.arm}")
         write_trajectories(folder.path / f"trajectories-{run.arm}.jsonl", trajectories)
+        _write_graded(folder.path, run.arm, finished, config.model.name)
     folder.write_json("metrics.json", metrics)
     folder.finish("finished")
     return metrics
+
+
+def _write_graded(folder: Path, arm: str, trajectories: Sequence[Trajectory], model_name: str) -> None:
+    """Write what others read of graded trajectories: mini-swe-agent's inspector, and SWE-bench's judge the patches."""
+    graded = [trajectory for trajectory in trajectories if trajectory.grade is not None]
+    for trajectory in graded:
+        write_mini_trajectory(folder / f"trajectories-{arm}", trajectory, model_name)
+    if any(trajectory.grade is not None and "model_patch" in trajectory.grade.details for trajectory in graded):
+        write_predictions(folder / f"predictions-{arm}.jsonl", graded, model_name)
 
 
 def _compare(

@@ -54,7 +54,8 @@ def arm_metrics(
     counts = [event.data["num_output_tokens"] for event in generations]
     num_output_tokens = None if None in counts else sum(counts)
     ledger = Ledger.from_events(events)
-    grades = [event.data["is_solved"] for event in events if event.kind is EventKind.TRAJECTORY_GRADED]
+    judged = [event.data["is_solved"] for event in events if event.kind is EventKind.TRAJECTORY_GRADED]
+    grades = [is_solved for is_solved in judged if is_solved is not None]
     has_draft = any(event.kind is EventKind.DRAFT_STARTED for event in events)
     times = generation_times(events)
     draft_s = [e.time_s - e.data["sent_s"] for e in events if e.kind is EventKind.DRAFT_ANSWERED]

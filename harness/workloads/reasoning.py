@@ -12,7 +12,7 @@ A question of HotpotQA brings the paragraphs that its tool searches.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,16 @@ from agents.reasoning.judges import judge_of_expression, judge_of_number, judge_
 from agents.reasoning.tasks import math_task, question_task
 from agents.task import Task
 from agents.tools.search import Corpus, Paragraph
+from harness.workloads.rows import Row, read_rows
 from precall.errors import ConfigError
 
 LOCAL = Path(__file__).with_name("reasoning_local")
-_CONFIGURATIONS = {
+_PARTS = {
     "gsm8k": ("main", "test"),
     "math500": (None, "test"),
     "aime": (None, "test"),
     "hotpotqa": ("distractor", "validation"),
 }
-
-Row = Mapping[str, Any]
 
 
 def load_reasoning(kind: str, dataset: str) -> list[Task]:
@@ -42,7 +41,8 @@ def load_reasoning(kind: str, dataset: str) -> list[Task]:
     Raises ConfigError when it cannot be read, or a row does not have the schema.
     """
     make = _TASKS[kind]
-    return _tasks(dataset, _rows(kind, dataset), lambda index, row: make(f"{kind}_{index}", row))
+    subset, split = _PARTS[kind]
+    return _tasks(dataset, read_rows(dataset, split, subset), lambda index, row: make(f"{kind}_{index}", row))
 
 
 def load_local() -> list[Task]:
@@ -68,7 +68,8 @@ def _gsm8k_task(task_id: str, row: Row) -> Task:
 
 
 def _math500_task(_: str, row: Row) -> Task:
-    return math_task(_text(row, "unique_id"), _text(row, "problem"), judge_of_expression(_text(row, "answer")))
+    task_id = _text(row, "unique_id").removesuffix(".json").replace("/", "_")
+    return math_task(task_id, _text(row, "problem"), judge_of_expression(_text(row, "answer")))
 
 
 def _aime_task(task_id: str, row: Row) -> Task:
@@ -116,22 +117,6 @@ def _tasks(dataset: str, rows: Iterable[Row], make: Callable[[int, Row], Task]) 
                 "harness/workloads/reasoning.py lists the fields."
             ) from error
     return tasks
-
-
-def _rows(kind: str, dataset: str) -> Iterable[Row]:
-    import datasets
-
-    name, split = _CONFIGURATIONS[kind]
-    try:
-        if Path(dataset).is_file():
-            return datasets.load_dataset("json", data_files=dataset, split="train")
-        return datasets.load_dataset(dataset, name, split=split)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise ConfigError(
-            f"workload.dataset is {dataset!r}, which cannot be loaded: {type(error).__name__}: {error}. It must be a "
-            "data set of the hub or a file of JSON lines in its schema. Without a network name a file, or use "
-            "workload=reasoning_local."
-        ) from error
 
 
 def _local_rows(name: str) -> list[dict[str, Any]]:

@@ -139,7 +139,7 @@ ROWS = {
     "aime": {"problem": "Find 2 + 3.", "answer": "5", "id": "0"},
     "hotpotqa": HOTPOTQA,
 }
-IDS = {"gsm8k": "gsm8k_0", "math500": "test/algebra/1.json", "aime": "aime_0", "hotpotqa": HOTPOTQA["id"]}
+IDS = {"gsm8k": "gsm8k_0", "math500": "test_algebra_1", "aime": "aime_0", "hotpotqa": HOTPOTQA["id"]}
 
 
 @pytest.fixture
@@ -196,7 +196,8 @@ def test_a_data_set_that_cannot_be_loaded_is_refused_with_a_remedy(monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(
-        ConfigError, match=r"workload\.dataset is 'openai/gsm8k'.* no network.*workload=reasoning_local"
+        ConfigError,
+        match=r"workload\.dataset is 'openai/gsm8k' \(split test\).*: no network\. It must .* file in its schema",
     ):
         load_reasoning("gsm8k", "openai/gsm8k")
 
