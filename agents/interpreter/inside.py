@@ -126,7 +126,7 @@ def _keep_frames_of_snippets(shown: traceback.TracebackException | None) -> None
     """Take out the frames of this file and of libraries, whose paths and lines are another on the next machine."""
     if shown is not None:
         kept = [frame for frame in shown.stack or () if frame.filename.startswith("<snippet ")]
-        shown.stack = traceback.StackSummary.from_list(kept) if kept else None
+        shown.stack = traceback.StackSummary.from_list(kept) if kept else None  # pyright: ignore[reportAttributeAccessIssue]
         for other in (shown.__cause__, shown.__context__, *(getattr(shown, "exceptions", None) or ())):
             _keep_frames_of_snippets(other)
 

@@ -1,6 +1,6 @@
 """The Python interpreter of one trajectory: snippets share variables and imports, and predicted snippets run in forks.
 
-A snippet can change its own process and nothing else: no file, no other process, no network (docs/sandbox.md). So the
+A snippet can change its own process and nothing else: no file, no other process, no network (docs/agents.md). So the
 state is the process, and os.fork() is an exact fork of it.
 """
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.interpreter.process import ProcessEndedError, PythonProcess, SnippetTimeoutError
+from agents.sandbox.dialogue import Dialogue, open_dialogue
 from agents.sandbox.launch import ReadOnly
 from agents.sandbox.results import LimitError, SandboxError
 from agents.sandbox.sandbox import Sandbox
 from agents.sandbox.seccomp import interpreter_filter_program
-from agents.sandbox.session import Session, open_session
 from precall.errors import ForkError, StaleForkError
 
 _PROGRAM = Path(__file__).with_name("inside.py")
@@ -46,7 +46,7 @@ class Interpreter:
         self._max_output_bytes = max_output_kib * 1024
         self._busy = asyncio.Lock()  # held while the state changes or is forked
         self._stack = AsyncExitStack()
-        self._session: Session | None = None
+        self._dialogue: Dialogue | None = None
         self._process: PythonProcess | None = None
         self._forks: set[InterpreterFork] = set()
 
@@ -130,7 +130,7 @@ class Interpreter:
 
     def _has_ended(self, process: PythonProcess) -> bool:
         """Whether the interpreter has come to its end between two snippets: by a thread of a snippet, or at a limit."""
-        return process.has_ended or self._session is None or self._session.stopped_by is not None
+        return process.has_ended or self._dialogue is None or self._dialogue.stopped_by is not None
 
     async def _start(self) -> PythonProcess:
         try:
@@ -141,17 +141,17 @@ class Interpreter:
 
     async def _open(self) -> PythonProcess:
         command = ["python", "-P", "-s", "-c", _PROGRAM.read_text(encoding="utf-8"), interpreter_filter_program().hex()]
-        opening = open_session(self._sandbox, command, ReadOnly(folder=self._folder), relieve=self._discard_all)
-        self._session = await self._stack.enter_async_context(opening)
+        opening = open_dialogue(self._sandbox, command, ReadOnly(folder=self._folder), relieve=self._discard_all)
+        self._dialogue = await self._stack.enter_async_context(opening)
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
-                greeting = await asyncio.get_running_loop().sock_recv(self._session.channel, 2)
+                greeting = await asyncio.get_running_loop().sock_recv(self._dialogue.channel, 2)
         except (OSError, TimeoutError):
             greeting = b""
         if greeting != b"up":
-            raise SandboxError(f"The interpreter could not be started: {(await self._session.end()).strip()}")
+            raise SandboxError(f"The interpreter could not be started: {(await self._dialogue.end()).strip()}")
         try:
-            return await PythonProcess(self._session.channel, None).fork()
+            return await PythonProcess(self._dialogue.channel, None).fork()
         except ForkError as error:
             raise SandboxError(f"The interpreter could not be started: {error}") from error
 
@@ -168,15 +168,15 @@ class Interpreter:
             self._process.kill()
             self._process = None
             self.version += 1
-        self._session = None
+        self._dialogue = None
         stack, self._stack = self._stack, AsyncExitStack()
         await stack.aclose()
 
     def _reason(self, error: SnippetTimeoutError | ProcessEndedError) -> str:
         if isinstance(error, SnippetTimeoutError):
             return f"The snippet did not end within {self._snippet_timeout_s:g} s and was stopped."
-        if self._session is not None and self._session.stopped_by is not None:
-            return f"The snippet was stopped: it exceeded its limit of {self._session.stopped_by}."
+        if self._dialogue is not None and self._dialogue.stopped_by is not None:
+            return f"The snippet was stopped: it exceeded its limit of {self._dialogue.stopped_by}."
         return "The snippet has ended the interpreter."
 
 

@@ -14,7 +14,7 @@ from agents.sandbox.sandbox import Sandbox, check_owner, setup_message
 from agents.sandbox.watch import watch
 
 
-class Session:
+class Dialogue:
     """A command at work. `channel` is this side's end of the socket, and does not block; `stopped_by` is the limit
     that has ended the command, if one has. What is read from `channel` was written by whatever runs inside."""
 
@@ -32,9 +32,9 @@ class Session:
 
 
 @contextlib.asynccontextmanager
-async def open_session(
+async def open_dialogue(
     sandbox: Sandbox, command: Sequence[str], view: View, *, relieve: Callable[[], bool]
-) -> AsyncIterator[Session]:
+) -> AsyncIterator[Dialogue]:
     """Run `command` in the sandbox while the block lasts; after it, every process of it has ended.
 
     At a limit of all its processes together `relieve` is asked to end what can be spared: if it returns False, the
@@ -44,13 +44,13 @@ async def open_session(
     async with start(sandbox.launch(command, view, gate=TALKING_GATE)) as processes:
         max_bytes = sandbox.limits.max_output_kib * 1024
         tasks = [asyncio.create_task(read_cut(stream, max_bytes)) for stream in processes.outputs]
-        session = Session(processes, tuple(tasks))
+        dialogue = Dialogue(processes, tuple(tasks))
         try:
             if not await processes.begin():
-                raise SandboxError(setup_message(await session.end()))
-            guarding = asyncio.create_task(_guard(session, processes, sandbox, view, relieve))
+                raise SandboxError(setup_message(await dialogue.end()))
+            guarding = asyncio.create_task(_guard(dialogue, processes, sandbox, view, relieve))
             try:
-                yield session
+                yield dialogue
             finally:
                 guarding.cancel()
                 await asyncio.gather(guarding, return_exceptions=True)
@@ -61,11 +61,11 @@ async def open_session(
 
 
 async def _guard(
-    session: Session, processes: Processes, sandbox: Sandbox, view: View, relieve: Callable[[], bool]
+    dialogue: Dialogue, processes: Processes, sandbox: Sandbox, view: View, relieve: Callable[[], bool]
 ) -> None:
     while True:
         limit = await watch(processes.init, view, sandbox.limits)
         if not relieve():
-            session.stopped_by = limit
+            dialogue.stopped_by = limit
             processes.kill()
             return
