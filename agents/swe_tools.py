@@ -119,8 +119,15 @@ async def _run_tests(
 ) -> str:
     """Return pytest's report without the time that it took, so that observations repeat; the middle of a long one is
     left out."""
-    options = ("-q", "--no-header", "--color=no", "--")
-    words = in_environment(variables, "python", "-m", "pytest", *options, *paths)
+    options = ("-q", "--no-header", "--color=no")
+    words = in_environment(
+        variables,
+        "python",
+        "-m",
+        "pytest",
+        *options,
+        *(f"./{path}" if path.startswith("-") else path for path in paths),
+    )
     finished = await place.run(words, timeout_s=tests_timeout_s)
     if isinstance(place, Fork):
         finished.check_limits()  # its confirmed twin runs in place, with the limits to itself

@@ -1,6 +1,7 @@
 """What all tests stand on."""
 
 import asyncio
+import functools
 import gc
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture
+def sandbox_here() -> None:
+    """Skip the test where the sandbox cannot run."""
+    if (reason := _why_there_is_no_sandbox()) is not None:
+        pytest.skip(reason)
+
+
+@functools.cache
 def _why_there_is_no_sandbox() -> str | None:
     try:
         with empty_workspace() as workspace:

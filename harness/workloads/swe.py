@@ -5,7 +5,7 @@ import json
 import re
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -99,16 +99,13 @@ def swe_task(instance: Instance, agent: SweAgent, place: RepositoryPlace) -> Tas
     )
 
 
-def _environment(
+@asynccontextmanager
+async def _environment(
     instance: Instance, agent: SweAgent, place: RepositoryPlace
-) -> AbstractAsyncContextManager[Environment]:
-    @asynccontextmanager
-    async def opened() -> AsyncGenerator[Environment, None]:
-        async with open_workspace(instance, place) as workspace:
-            tools = agent.make_tools(workspace, place.variables)
-            yield Environment(tools=tools, grade=partial(place.judge, workspace, instance))
-
-    return opened()
+) -> AsyncGenerator[Environment, None]:
+    async with open_workspace(instance, place) as workspace:
+        tools = agent.make_tools(workspace, place.variables)
+        yield Environment(tools=tools, grade=partial(place.judge, workspace, instance))
 
 
 @asynccontextmanager

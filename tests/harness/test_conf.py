@@ -1,6 +1,5 @@
 """The configuration: every experiment composes and builds, and a wrong value is refused by its name and its rule."""
 
-import functools
 import json
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,8 +14,7 @@ from harness.calibration import draft_calibration
 from harness.experiment import _servers_of_arms, check_before_start
 from harness.replay.rendering import HarmonyRenderer, HermesRenderer
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn, TrajectorySet, write_trajectories
-from harness.schema import Config, DraftPlace, Speculation
-from harness.workloads import load
+from harness.schema import Config, DraftPlace, Speculation, TaskSource
 from precall.calls import ToolCall
 from precall.errors import ConfigError
 from tests.harness.configs import CONF, EXPERIMENTS, SCALES, cells_of, compose, config_of, write_corrupt_trajectories
@@ -59,6 +57,8 @@ def test_every_experiment_composes_and_builds_at_every_scale(
         request.getfixturevalue("gpus")
     cells = cells_of(f"experiment={name}", f"scale={scale}", f"output={tmp_path}")
     config = cells[0].config
+    if config.workload.source is TaskSource.swe_local:
+        request.getfixturevalue("sandbox_here")
     assert (config.experiment, config.scale.name) == (name, scale)
     assert len(cells) % config.scale.num_blocks == 0
     if (name, scale) in TOO_LARGE:
@@ -219,51 +219,6 @@ def test_a_pocket_workload_draws_from_the_held_out_split_and_finds_its_tasks_aga
     assert sorted(build.tasks_of(replayed, "block 0"), key=lambda task: task.task_id) == sorted(
         tasks, key=lambda task: task.task_id
     )
-
-
-HUB_ROWS = {
-    "gsm8k": {"question": "?", "answer": "#### 1"},
-    "math500": {"problem": "?", "answer": "1", "unique_id": "u"},
-    "aime": {"problem": "?", "answer": "1", "id": "0"},
-    "hotpotqa": {"question": "?", "answer": "1", "id": "q", "context": {"title": ["a"], "sentences": [["word"]]}},
-}
-
-
-@pytest.mark.parametrize("name", ["reasoning_local", *HUB_ROWS])
-def test_every_reasoning_workload_composes_and_gives_its_tasks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import datasets
-
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: [HUB_ROWS[name]] * 2)
-    monkeypatch.setattr(load, "_all_reasoning_tasks", functools.cache(load._all_reasoning_tasks.__wrapped__))
-    num_agents = 1 if name in HUB_ROWS else 2
-    config = config_of(
-        f"workload={name}", "agent=reasoning", *LIVE, "draft=colocated", f"agent.num_agents={num_agents}"
-    )
-    assert config.workload.name == name
-    tasks = build.tasks_of(config, "block 0")
-    assert len(tasks) == num_agents * config.agent.tasks_per_agent
-    assert build.tasks_of(config, "block 0") == tasks
-    assert all(task.make_tools() for task in tasks)
-
-
-def test_the_reasoning_agent_takes_its_tasks_from_any_reasoning_workload(tmp_path: Path) -> None:
-    overrides = ("workload=reasoning_local", "agent=reasoning", "agent.num_agents=5", "agent.tasks_per_agent=6")
-    config = config_of(*overrides, "draft=colocated", *LIVE)
-    tasks = build.tasks_of(config, "block 0")
-    assert len({task.task_id for task in tasks}) == 30
-    answer = RecordedTurn(user_turn=0, reasoning="", content="Answer: 1", calls=(), draft_samples=())
-    recorded = tuple(RecordedTrajectory(task_id=task.task_id, turns=(answer,)) for task in tasks[:4])
-    file = tmp_path / "reasoning.jsonl"
-    write_trajectories(file, TrajectorySet(origin="recorded", description="by hand", trajectories=recorded))
-    replayed = config_of(
-        *overrides[:2], f"workload.trajectories={file}", "agent.num_agents=2", "agent.tasks_per_agent=2"
-    )
-    assert {task.task_id for task in build.tasks_of(replayed, "block 0")} == {each.task_id for each in recorded}
-    with pytest.raises(ConfigError, match=r"num_tasks is 36; .* 1 and 30, .* reasoning_local"):
-        build.tasks_of(
-            config_of(*overrides[:2], "agent.num_agents=6", "agent.tasks_per_agent=6", "draft=colocated", *LIVE),
-            "block 0",
-        )
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
