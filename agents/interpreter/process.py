@@ -128,7 +128,7 @@ class _Capture:
 
     def finish(self) -> str:
         """Return the output. All that was written before the call is in it, however many still hold the other end."""
-        num_left = 16  # pipes hold 16 chunks at most: what comes after that was written after the call
+        num_left = 16  # a pipe holds 1 MiB at most, 16 chunks: what comes after that was written after the call
         while self._is_open and num_left and self._read():
             num_left -= 1
         self.close()
