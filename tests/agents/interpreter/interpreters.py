@@ -14,7 +14,7 @@ from tests.agents.sandbox.sandboxes import SMALL, empty_workspace
 
 @contextlib.asynccontextmanager
 async def an_interpreter(
-    *, snippet_timeout_s: float = 10.0, max_output_kib: int = 16, **limits: int
+    *, snippet_timeout_s: float = 60.0, max_output_kib: int = 16, **limits: int
 ) -> AsyncIterator[Interpreter]:
     """Yield an interpreter under small limits, and end it."""
     with empty_workspace() as folder:

@@ -88,7 +88,7 @@ async def test_a_state_that_can_be_forked_again_is(interpreter):
     ],
 )
 async def test_a_fork_that_comes_to_its_end_leaves_the_interpreter_as_it_was(code):
-    async with an_interpreter(snippet_timeout_s=0.5) as interpreter:
+    async with an_interpreter(snippet_timeout_s=1.5) as interpreter:
         await interpreter.run("x = [1]")
         fork = await interpreter.fork()
         with pytest.raises(LimitError):
@@ -165,7 +165,7 @@ async def run_snippets(turns, predicted, target_s=0.03):
     responses = [[generation(target_s, *map(call, snippets))] for snippets in (*turns, ())]
     samples = [[sample(0.0, *map(call, guesses))] for guesses in predicted or ()]
     draft = ScriptedDraft(turns=samples) if samples else None
-    async with an_interpreter(snippet_timeout_s=2.0) as interpreter:
+    async with an_interpreter() as interpreter:
         tools = [python_tool(interpreter)]
         await run_trajectory(run, ScriptedTarget(responses), tools, len(responses), draft)
         return run, await interpreter.run("sorted((k, repr(v)) for k, v in globals().items() if len(k) == 1)")
