@@ -134,12 +134,19 @@ class TaskSource(Enum):
     pocket = "pocket"  # the project's own world of tools, harness/pocket/
     swe_local = "swe_local"  # small repositories of our own, harness/workloads/swe_local/
     swe_bench = "swe_bench"  # SWE-bench's schema and images
+    # the reasoning agent's, harness/workloads/reasoning.py
+    reasoning_local = "reasoning_local"  # our own problems and questions
+    gsm8k = "gsm8k"
+    math500 = "math500"
+    aime = "aime"
+    hotpotqa = "hotpotqa"
 
 
 class AgentKind(Enum):
     function_calling = "function_calling"  # the tools that the task brings
     swe = "swe"  # a repository and bash, in the manner of mini-swe-agent
     swe_tools = "swe_tools"  # a repository and the tools open, search, edit, run_tests
+    reasoning = "reasoning"  # a problem or a question, and the tools python and search
 
 
 AGENTS = {
@@ -147,16 +154,22 @@ AGENTS = {
     TaskSource.pocket: (AgentKind.function_calling,),
     TaskSource.swe_local: (AgentKind.swe, AgentKind.swe_tools),
     TaskSource.swe_bench: (AgentKind.swe, AgentKind.swe_tools),
+    TaskSource.reasoning_local: (AgentKind.reasoning,),
+    TaskSource.gsm8k: (AgentKind.reasoning,),
+    TaskSource.math500: (AgentKind.reasoning,),
+    TaskSource.aime: (AgentKind.reasoning,),
+    TaskSource.hotpotqa: (AgentKind.reasoning,),
 }
 """Which agents work on the tasks of a source."""
 
 
 @dataclass(kw_only=True)
 class WorkloadConfig:
-    """Which tasks: those of `source`, for BFCL of these `categories`, for SWE-bench those of `dataset` (a hub name, or
-    a file of rows) and `split`, in the images that `images` names ({instance} stands for the instance). For replay also
-    which trajectories: those of the file `trajectories`, or, for BFCL, built from accepted answers with modelled
-    reasoning (words, lognormal) and a draft that is right in a `hit_rate` share of its samples."""
+    """Which tasks: those of `source`, for BFCL of these `categories`, for sources on the hub those of `dataset` (a hub
+    name, or a file of rows), for SWE-bench of its `split`, in the images that `images` names ({instance} stands for the
+    instance). For replay also which trajectories: those of the file `trajectories`, or, for BFCL, built from accepted
+    answers with modelled reasoning (words, lognormal) and a draft that is right in a `hit_rate` share of its
+    samples."""
 
     name: str = MISSING
     source: TaskSource = TaskSource.bfcl

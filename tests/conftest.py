@@ -33,7 +33,8 @@ def few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs the sandbox where it cannot run, with the reason; `make doctor` says how to get it."""
-    folders = ("tests/agents/sandbox/", "tests/agents/forks/")
+    names = ("sandbox", "forks", "interpreter", "reasoning")
+    folders = tuple(f"tests/agents/{name}/" for name in names)
     sandboxed = [
         item
         for item in items

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.sandbox.launch import GATE, WORKSPACE, Launch, View, inner_environment
+from agents.sandbox.launch import GATE, WORKSPACE, Launch, ReadOnly, View, inner_environment
 from agents.sandbox.limits import Limits
 from agents.sandbox.overlay import Overlay
 from agents.sandbox.results import SandboxError
@@ -30,9 +30,14 @@ class Apptainer:
         self._folder = folder
         self._environment = inner_environment(python_prefix)
 
-    def launch(self, command: Sequence[str], view: View, limits: Limits) -> Launch:
+    def launch(self, command: Sequence[str], view: View, limits: Limits, gate: Sequence[str] = GATE) -> Launch:
         if isinstance(view, Overlay):
             raise SandboxError("Forks by overlay need bubblewrap; make them by copying where Apptainer is used.")
+        if isinstance(view, ReadOnly):
+            raise SandboxError(
+                "Apptainer's /tmp can be written to. What must write nothing, as the interpreter of the "
+                "tool `python`, needs bubblewrap."
+            )
         if "," in str(view) or ":" in str(view):
             raise SandboxError(f"{view} holds a comma or colon, which end an option of Apptainer. Rename the folder.")
         variables = self._environment.items()
@@ -42,7 +47,7 @@ class Apptainer:
             *("--bind", f"{view}:{self._folder}:rw", "--pwd", self._folder),
             *(word for name, value in variables for word in ("--env", f"{name}={value}")),
             self._image,
-            *GATE,
+            *gate,
             *limits.prlimit(),
             *command,
         ]

@@ -10,10 +10,9 @@ import asyncio
 import json
 import random
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from agents.forks.trees import fingerprint
 from agents.forks.workspace import Workspace
@@ -24,6 +23,7 @@ from agents.sandbox.sandbox import Sandbox
 from agents.swe import SweAgent
 from agents.task import Task
 from agents.trajectory import Grade, Trajectory
+from harness.workloads.rows import read_rows
 from harness.workloads.swe import NOT_COMPARED, Instance, RepositoryPlace, patch_of, swe_task
 from precall.errors import ConfigError
 
@@ -63,23 +63,6 @@ def load_swe_bench(
         )
     place = image_place(images)
     return [swe_task(instance, agent, place) for instance in instances[:num_tasks]]
-
-
-def read_rows(dataset: str, split: str) -> list[Mapping[str, Any]]:
-    """Return the rows of a data set of the hub, or of a file. Raises ConfigError for one that cannot be read."""
-    import datasets
-    from datasets.exceptions import DatasetsError
-
-    kind = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}.get(Path(dataset).suffix)
-    try:
-        if kind is None:
-            rows: Any = datasets.load_dataset(dataset, split=split)
-        else:
-            rows = datasets.load_dataset(kind, data_files=dataset, split="train")
-        return list(rows)
-    except (OSError, ValueError, DatasetsError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ConfigError(f"workload.dataset is {dataset!r} (split {split}), which cannot be read: {reason}") from error
 
 
 def image_of(images: str, instance_id: str) -> str:
