@@ -29,7 +29,7 @@ TARGET = PocketModel(
     num_heads=4,
     head_size=64,
     ff_size=640,
-    num_steps=2600,
+    num_steps=2000,
     seed=0,
     has_reasoning=True,
 )
