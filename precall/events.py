@@ -20,7 +20,7 @@ class EventKind(StrEnum):
     # sent_s, first_token_s, finished_s, num_prompt_tokens, num_output_tokens, num_calls, prompt_hash, output_hash,
     # finish_reason
     DRAFT_STARTED = "draft_started"
-    DRAFT_ANSWERED = "draft_answered"  # sample, sent_s, calls, num_output_tokens
+    DRAFT_ANSWERED = "draft_answered"  # sample (complete), sent_s, calls, num_prompt_tokens, num_output_tokens
     DRAFT_FAILED = "draft_failed"  # message
     CALL_PREDICTED = "call_predicted"  # name, arguments (canonical), sample
     EXECUTION_LAUNCHED = "execution_launched"  # name, arguments

@@ -94,6 +94,7 @@ class ClientSpeculation:
         self._recorder = recorder
         self._executions = Executions(executor, recorder, publisher)
         self._predicted: set[CallKey] = set()
+        self._num_heard: Counter[int] = Counter()
         self._num_launched = 0
         self._drafting: asyncio.Task[None] | None = None
         self._ended: list[asyncio.Task[None]] = []
@@ -101,6 +102,7 @@ class ClientSpeculation:
     def start_turn(self, turn: int, messages: Messages, tools: Sequence[Tool], num_confirmed: Counter[CallKey]) -> None:
         assert self._drafting is None, "the last turn has not ended"
         self._predicted.clear()
+        self._num_heard.clear()
         self._num_launched = 0
         # The history goes on growing while the draft reads it: hand it a copy.
         self._drafting = asyncio.create_task(self._speculate(turn, list(messages), tools, num_confirmed))
@@ -120,15 +122,19 @@ class ClientSpeculation:
     def _launch_allowed(
         self, turn: int, prediction: Prediction, tools: dict[str, Tool], num_confirmed: Counter[CallKey]
     ) -> None:
-        self._recorder.emit(
-            EventKind.DRAFT_ANSWERED,
-            turn,
-            sample=prediction.sample,
-            sent_s=prediction.sent_s,
-            calls=[{"name": call.name, "arguments": call.arguments} for call in prediction.calls],
-            num_output_tokens=prediction.num_output_tokens,
-        )
-        for call in prediction.calls:
+        if prediction.is_complete:
+            self._recorder.emit(
+                EventKind.DRAFT_ANSWERED,
+                turn,
+                sample=prediction.sample,
+                sent_s=prediction.sent_s,
+                calls=[{"name": call.name, "arguments": call.arguments} for call in prediction.calls],
+                num_prompt_tokens=prediction.num_prompt_tokens,
+                num_output_tokens=prediction.num_output_tokens,
+            )
+        num_heard = self._num_heard[prediction.sample]
+        self._num_heard[prediction.sample] = len(prediction.calls)
+        for call in prediction.calls[num_heard:]:
             tool = tools.get(call.name)
             if tool is None:
                 self._refuse(turn, call.name, call.arguments, "no such tool")
