@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from precall.calls import ToolCall
+from precall.drafts.protocol import Draft
 from precall.errors import StaleForkError
 from precall.events import Event, EventKind, EventRecorder, now_s
 from precall.ledger import Ledger
@@ -171,7 +172,7 @@ async def run_trajectory(
     target: Target,
     tools: Sequence[Tool],
     num_responses: int,
-    draft: ScriptedDraft | None = None,
+    draft: Draft | None = None,
     policy: LaunchPolicy | None = None,
     executor: ToolExecutor = run_tool,
 ) -> None:
