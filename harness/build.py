@@ -206,7 +206,7 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
         return load_bfcl(workload.categories, num_tasks=num_tasks, seed=seed)
     recorded = _read_file(workload.trajectories)
     wanted = {trajectory.task_id for trajectory in recorded.trajectories}
-    found = _tasks_among(workload, wanted)
+    found = tasks_among(workload, wanted)
     if len(found) < num_tasks:
         raise ConfigError(
             f"{workload.trajectories} has trajectories for {len(found)} tasks of workload {workload.name}; "
@@ -216,7 +216,7 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
     return (found[start:] + found[:start])[:num_tasks]
 
 
-def _tasks_among(workload: WorkloadConfig, task_ids: Collection[str]) -> list[Task]:
+def tasks_among(workload: WorkloadConfig, task_ids: Collection[str]) -> list[Task]:
     """Return the tasks of a workload that have one of these ids, in an order of their own."""
     if workload.source is TaskSource.pocket:
         return load_pocket_by_id(sorted(task_ids))
