@@ -202,7 +202,7 @@ def _turn_times(
         for calls, seconds in zip(turn.draft_samples, sample_s[index], strict=True):
             for call in calls:
                 key = _key(call, tools)
-                if key is not None and policy.allows_effect(tools[call.name]):
+                if key is not None and policy.allows(tools[call.name]):
                     arrival_s[key] = min(seconds, arrival_s.get(key, seconds))
         tool_s, is_hit, has_written, g_s = [], [], False, 0.0
         for call in turn.calls:

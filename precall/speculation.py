@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Protocol
 
 from precall.calls import CallKey, Observation, canonical_key
@@ -12,6 +12,7 @@ from precall.drafts.protocol import Draft, Prediction
 from precall.errors import BackendError, MalformedCallError
 from precall.events import EventKind, EventRecorder
 from precall.executions import Executions, Outcome, Publisher
+from precall.limits import ToolLimiter
 from precall.policy import LaunchPolicy
 from precall.tools import Tool, ToolExecutor
 
@@ -22,8 +23,9 @@ class Speculation(Protocol):
     def start_turn(self, turn: int, messages: Messages, tools: Sequence[Tool], num_confirmed: Counter[CallKey]) -> None:
         """Begin to predict. Returns at once."""
 
-    def target_finished(self) -> None:
-        """The target has spoken: what the draft has not yet said comes too late for this turn."""
+    def target_finished(self, confirmed: Collection[CallKey]) -> None:
+        """The target has spoken: what the draft has not yet said comes too late for this turn, and executions of other
+        calls than the `confirmed` are not needed."""
 
     async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
         """Hand over the observation of a confirmed call, waiting for it if its tool still runs."""
@@ -36,6 +38,10 @@ class Speculation(Protocol):
     def has_predicted(self, key: CallKey) -> bool: ...
 
     def is_eligible(self, tool: Tool) -> bool: ...
+
+    def confirmed(self, tool: Tool) -> AbstractAsyncContextManager[None]:
+        """Around the run of a confirmed call on this side; it begins when executions have made room for it."""
+        ...
 
     def state_changed(self) -> None: ...
 
@@ -50,7 +56,7 @@ class NoSpeculation:
     def start_turn(self, turn: int, messages: Messages, tools: Sequence[Tool], num_confirmed: Counter[CallKey]) -> None:
         pass
 
-    def target_finished(self) -> None:
+    def target_finished(self, confirmed: Collection[CallKey]) -> None:
         pass
 
     async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
@@ -63,7 +69,10 @@ class NoSpeculation:
         return False
 
     def is_eligible(self, tool: Tool) -> bool:
-        return LaunchPolicy().allows_effect(tool)
+        return LaunchPolicy().allows(tool)
+
+    def confirmed(self, tool: Tool) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     def state_changed(self) -> None:
         pass
@@ -78,7 +87,9 @@ class NoSpeculation:
 class ClientSpeculation:
     """Client-side speculation: the draft's calls run on this side while the target generates.
 
-    With a `publisher` such as precall.tool_cache.ToolCachePublisher it is the client half of the engine side.
+    With a `publisher` such as precall.tool_cache.ToolCachePublisher it is the client half of the engine side. A
+    `limiter` holds executions to the limits of tools that several trajectories share; without one they are kept within
+    this trajectory.
     """
 
     def __init__(
@@ -88,11 +99,13 @@ class ClientSpeculation:
         executor: ToolExecutor,
         recorder: EventRecorder,
         publisher: Publisher | None = None,
+        *,
+        limiter: ToolLimiter | None = None,
     ) -> None:
         self._draft = draft
         self._policy = policy
         self._recorder = recorder
-        self._executions = Executions(executor, recorder, publisher)
+        self._executions = Executions(executor, recorder, publisher, limiter)
         self._predicted: set[CallKey] = set()
         self._num_heard: Counter[int] = Counter()
         self._num_launched = 0
@@ -150,7 +163,7 @@ class ClientSpeculation:
             self._recorder.emit(
                 EventKind.CALL_PREDICTED, turn, name=key.name, arguments=key.arguments, sample=prediction.sample
             )
-            refusal = self._policy.refusal(tool, self._num_launched)
+            refusal = self._policy.refusal(tool, self._num_launched, self._executions.cost)
             if refusal is not None:
                 self._refuse(turn, key.name, key.arguments, refusal)
                 continue
@@ -160,7 +173,11 @@ class ClientSpeculation:
     def _refuse(self, turn: int, name: str, arguments: str, reason: str) -> None:
         self._recorder.emit(EventKind.EXECUTION_REFUSED, turn, name=name, arguments=arguments, reason=reason)
 
-    def target_finished(self) -> None:
+    def target_finished(self, confirmed: Collection[CallKey]) -> None:
+        self._stop_drafting()
+        self._executions.keep_only(confirmed)
+
+    def _stop_drafting(self) -> None:
         if self._drafting is not None:
             self._drafting.cancel()
             self._ended.append(self._drafting)
@@ -176,13 +193,16 @@ class ClientSpeculation:
         return key in self._predicted
 
     def is_eligible(self, tool: Tool) -> bool:
-        return self._policy.allows_effect(tool)
+        return self._policy.allows(tool)
+
+    def confirmed(self, tool: Tool) -> AbstractAsyncContextManager[None]:
+        return self._executions.confirmed(tool)
 
     def state_changed(self) -> None:
         self._executions.state_changed()
 
     def end_turn(self) -> None:
-        self.target_finished()
+        self._stop_drafting()
         self._executions.end_turn()
 
     async def aclose(self) -> None:
