@@ -76,6 +76,10 @@ simulate: $(STAMP) ## run the paper's grid on simulated engines, and say what it
 simulate-scaling: $(STAMP) ## what a simulated turn costs, from 1 to 1024 agents
 	$(PYTHON) -m harness.backends.simulated.scaling
 
+.PHONY: simulate-adaptive
+simulate-adaptive: $(STAMP) ## speculation off, always on and adaptive, where the draft is right in one half of the work
+	$(PYTHON) -m harness.backends.simulated.adaptive
+
 .PHONY: calibrate
 calibrate: $(STAMP) ## fit the simulator to the paper's figures 1 and 6 (minutes)
 	$(PYTHON) -m harness.backends.simulated.calibrate

@@ -6,15 +6,18 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Protocol
 
+from precall.adaptive import AdaptiveSwitch
 from precall.calls import CallKey, Observation, canonical_key
 from precall.chat import Messages
 from precall.drafts.protocol import Draft, Prediction
 from precall.errors import BackendError, MalformedCallError
-from precall.events import EventKind, EventRecorder
+from precall.events import Event, EventKind, EventRecorder
 from precall.executions import Executions, Outcome, Publisher
 from precall.limits import ToolLimiter
 from precall.policy import LaunchPolicy
 from precall.tools import Tool, ToolExecutor
+
+TOO_LITTLE = "expected saving below cost"
 
 
 class Speculation(Protocol):
@@ -89,7 +92,7 @@ class ClientSpeculation:
 
     With a `publisher` such as precall.tool_cache.ToolCachePublisher it is the client half of the engine side. A
     `limiter` holds executions to the limits of tools that several trajectories share; without one they are kept within
-    this trajectory.
+    this trajectory. A `switch` decides when to speculate, from what all trajectories that share it have seen.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class ClientSpeculation:
         publisher: Publisher | None = None,
         *,
         limiter: ToolLimiter | None = None,
+        switch: AdaptiveSwitch | None = None,
     ) -> None:
         self._draft = draft
         self._policy = policy
@@ -110,13 +114,21 @@ class ClientSpeculation:
         self._num_heard: Counter[int] = Counter()
         self._num_launched = 0
         self._drafting: asyncio.Task[None] | None = None
+        self._drafted_turn: int | None = None
         self._ended: list[asyncio.Task[None]] = []
+        self._switch = switch
+        self._turn_events: list[Event] = []
+        if switch is not None:
+            recorder.listen(self._turn_events.append)
 
     def start_turn(self, turn: int, messages: Messages, tools: Sequence[Tool], num_confirmed: Counter[CallKey]) -> None:
         assert self._drafting is None, "the last turn has not ended"
         self._predicted.clear()
         self._num_heard.clear()
         self._num_launched = 0
+        if self._switch is not None and not self._switch.asks():
+            self._recorder.emit(EventKind.DRAFT_SKIPPED, turn, reason=TOO_LITTLE)
+            return
         # The history goes on growing while the draft reads it: hand it a copy.
         self._drafting = asyncio.create_task(self._speculate(turn, list(messages), tools, num_confirmed))
 
@@ -125,12 +137,20 @@ class ClientSpeculation:
     ) -> None:
         by_name = {tool.name: tool for tool in tools}
         self._recorder.emit(EventKind.DRAFT_STARTED, turn)
+        self._drafted_turn = turn
         try:
             async with aclosing(self._draft.predict(messages, tools)) as predictions:
                 async for prediction in predictions:
                     self._launch_allowed(turn, prediction, by_name, num_confirmed)
         except BackendError as error:
             self._recorder.emit(EventKind.DRAFT_FAILED, turn, message=str(error))
+        finally:
+            if self._drafted_turn == turn:  # else it was cut off
+                self._draft_ended(is_cut_off=False)
+
+    def _draft_ended(self, *, is_cut_off: bool) -> None:
+        self._recorder.emit(EventKind.DRAFT_ENDED, self._drafted_turn, is_cut_off=is_cut_off)
+        self._drafted_turn = None
 
     def _launch_allowed(
         self, turn: int, prediction: Prediction, tools: dict[str, Tool], num_confirmed: Counter[CallKey]
@@ -164,6 +184,8 @@ class ClientSpeculation:
                 EventKind.CALL_PREDICTED, turn, name=key.name, arguments=key.arguments, sample=prediction.sample
             )
             refusal = self._policy.refusal(tool, self._num_launched, self._executions.cost)
+            if refusal is None and self._switch is not None and not self._switch.allows(tool.name):
+                refusal = TOO_LITTLE
             if refusal is not None:
                 self._refuse(turn, key.name, key.arguments, refusal)
                 continue
@@ -182,6 +204,8 @@ class ClientSpeculation:
             self._drafting.cancel()
             self._ended.append(self._drafting)
             self._drafting = None
+            if self._drafted_turn is not None:
+                self._draft_ended(is_cut_off=True)
 
     async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
         return await self._executions.take(key)
@@ -204,6 +228,9 @@ class ClientSpeculation:
     def end_turn(self) -> None:
         self._stop_drafting()
         self._executions.end_turn()
+        if self._switch is not None:
+            self._switch.learn(self._turn_events)
+            self._turn_events.clear()
 
     async def aclose(self) -> None:
         """Stop all that speculation started and wait for its end. Raises a draft's error that is no BackendError."""
