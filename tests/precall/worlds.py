@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from precall.adaptive import AdaptiveSwitch
 from precall.calls import ToolCall
 from precall.drafts.protocol import Draft
 from precall.errors import StaleForkError
@@ -177,12 +178,13 @@ async def run_trajectory(
     policy: LaunchPolicy | None = None,
     executor: ToolExecutor = run_tool,
     limiter: ToolLimiter | None = None,
+    switch: AdaptiveSwitch | None = None,
 ) -> None:
     """Run a trajectory into `run`; without a draft speculation is off. Whatever ends it, `run.tasks_left` is set."""
     recorder = EventRecorder("t", run.events.append)
     speculation: Speculation = NoSpeculation()
     if draft is not None:
-        speculation = ClientSpeculation(draft, policy or LaunchPolicy(), executor, recorder, limiter=limiter)
+        speculation = ClientSpeculation(draft, policy or LaunchPolicy(), executor, recorder, limiter=limiter, switch=switch)
     runner = TurnRunner(target, speculation, tools, executor, recorder)
     try:
         for _ in range(num_responses):
