@@ -16,7 +16,7 @@ FIG1 = ("experiment=fig1", "scale=smoke")
     "override",
     ["output=elsewhere", "tracker=disabled", "scale.num_blocks=9", "scale.name=mine", "prices.name=mine"],
 )
-def test_where_results_go_what_tokens_cost_and_how_many_blocks_there_are_leaves_the_address_alone(override: str) -> None:
+def test_where_results_go_what_tokens_cost_and_how_many_blocks_there_are_leave_the_address(override: str) -> None:
     assert address(config_of(*FIG1, override)) == address(config_of(*FIG1))
 
 

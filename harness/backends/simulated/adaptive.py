@@ -2,8 +2,8 @@
 
 Agents and their draft share one simulated engine, that of the paper's calibration: the draft is the target itself, so
 that every sample makes the target's steps longer. In one half the draft has most calls, in the other none, in both
-orders. All numbers are modelled. The last line on stdout is one JSON object: per arm the seconds of a task in each half,
-without the first `lag_tasks` of an agent's.
+orders. All numbers are modelled. The last line on stdout is one JSON object: per arm the seconds of a task in each
+half, without the first `lag_tasks` of an agent's.
 """
 
 from collections.abc import Sequence

@@ -60,7 +60,7 @@ def test_the_engine_side_with_replicas_of_the_draft_is_simulated_and_the_same_se
 
 
 def test_an_adaptive_experiment_leaves_out_a_draft_that_is_always_wrong(tmp_path, capsys):
-    overrides = (*("speculation.is_adaptive=true", "workload.hit_rate=0.0"), "scale.tasks_per_agent=20")
+    overrides = (*("speculation.is_adaptive=true", "workload.hit_rate=0.0"), "scale.tasks_per_agent=8")
     run(tmp_path / "out", capsys, *overrides, "scale.latencies=[0.5]")
     (metrics_file,) = (tmp_path / "out").glob("*/metrics.json")
     runs = json.loads(metrics_file.read_text())["runs"]
