@@ -31,6 +31,7 @@ from harness.schema import (
     SimulatedEngineConfig,
 )
 from harness.workloads.load import load_tasks, tasks_among
+from precall.adaptive import AdaptiveSwitch
 from precall.chat import Sampling
 from precall.errors import ConfigError
 from precall.policy import LaunchPolicy
@@ -303,6 +304,11 @@ def policy_of(config: Config) -> LaunchPolicy:
     """Return which predicted calls may be launched."""
     speculation = config.speculation
     return LaunchPolicy(max_executions_per_turn=speculation.max_executions_per_turn, is_forking=speculation.is_forking)
+
+
+def switch_of(config: Config) -> AdaptiveSwitch | None:
+    """Return a switch for one arm's run, None where speculation is always on."""
+    return AdaptiveSwitch(seed=config.seed) if config.speculation.is_adaptive else None
 
 
 def sampling_of(model: ModelConfig, seed: int) -> Sampling:

@@ -20,6 +20,7 @@ from precall.chat import ChatClient, ChatTarget
 from precall.drafts.chat_model import ChatDraft
 from precall.drafts.protocol import Draft
 from precall.events import EventRecorder
+from precall.limits import ToolLimiter
 from precall.resident_target import ResidentTarget
 from precall.speculation import ClientSpeculation, NoSpeculation
 from precall.tool_cache import ToolCachePublisher
@@ -54,6 +55,7 @@ async def participants(
     renderer = build.renderer_of(config.model) if recorded else None
     draft_renderer = build.renderer_of(config.draft.model) if recorded and draft_clients else None
     policy = build.policy_of(config)
+    limiter, switch = ToolLimiter(), build.switch_of(config)
 
     def make_target(trajectory: RecordedTrajectory | None, cache_salt: str) -> Target:
         if trajectory is not None and renderer is not None:
@@ -93,7 +95,7 @@ async def participants(
             target = make_resident_target(trajectory, cache_salt, publisher)
         else:
             target = make_target(trajectory, cache_salt)
-        speculating = ClientSpeculation(draft, policy, executor, recorder, publisher)
+        speculating = ClientSpeculation(draft, policy, executor, recorder, publisher, limiter=limiter, switch=switch)
         return Participants(target=target, speculation=speculating, executor=executor)
 
     try:
