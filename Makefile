@@ -87,6 +87,10 @@ simulate-scaling: $(STAMP) ## what a simulated turn costs, from 1 to 1024 agents
 what-if: $(STAMP) ## what speculation will bring and which draft to pick (ARGS='FOLDER', or ARGS='--G 2 --T 1.5 --draft ...')
 	$(PYTHON) -m harness.what_if $(ARGS)
 
+.PHONY: simulate-adaptive
+simulate-adaptive: $(STAMP) ## speculation off, always on and adaptive, where the draft is right in one half of the work
+	$(PYTHON) -m harness.backends.simulated.adaptive
+
 .PHONY: calibrate
 calibrate: $(STAMP) ## fit the simulator to the paper's figures 1 and 6 (minutes)
 	$(PYTHON) -m harness.backends.simulated.calibrate

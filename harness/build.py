@@ -34,8 +34,10 @@ from harness.schema import (
 )
 from harness.workloads.bfcl import load_bfcl
 from harness.workloads.pocket import load_pocket, load_pocket_by_id
+from precall.adaptive import AdaptiveSwitch
 from precall.chat import Sampling
 from precall.errors import ConfigError
+from precall.prices import TokenPrice
 
 REPLAY_PLUGIN = "harness.replay.plugin:ReplayLogitsProcessor"
 
@@ -208,7 +210,7 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
         return load_bfcl(workload.categories, num_tasks=num_tasks, seed=seed)
     recorded = _read_file(workload.trajectories)
     wanted = {trajectory.task_id for trajectory in recorded.trajectories}
-    found = _tasks_among(workload, wanted)
+    found = tasks_among(workload, wanted)
     if len(found) < num_tasks:
         raise ConfigError(
             f"{workload.trajectories} has trajectories for {len(found)} tasks of workload {workload.name}; "
@@ -218,7 +220,7 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
     return (found[start:] + found[:start])[:num_tasks]
 
 
-def _tasks_among(workload: WorkloadConfig, task_ids: Collection[str]) -> list[Task]:
+def tasks_among(workload: WorkloadConfig, task_ids: Collection[str]) -> list[Task]:
     """Return the tasks of a workload that have one of these ids, in an order of their own."""
     if workload.source is TaskSource.pocket:
         return load_pocket_by_id(sorted(task_ids))
@@ -314,6 +316,24 @@ def latency_of(config: Config, G_s: float | None) -> Latency:
             )
         mean_s = latency.mean_g * G_s
     return Latency(kind=LatencyKind(latency.kind), mean_s=mean_s, std_s=latency.relative_std * mean_s)
+
+
+def prices_of(config: Config) -> dict[str, TokenPrice]:
+    """Return the prices of tokens, by `price_name`."""
+    return {
+        name: TokenPrice(input_usd=price.input_usd, output_usd=price.output_usd)
+        for name, price in config.prices.models.items()
+    }
+
+
+def price_name(model: ModelConfig) -> str:
+    """Return the name under which a model's price is listed."""
+    return model.path or model.name
+
+
+def switch_of(config: Config) -> AdaptiveSwitch | None:
+    """Return a switch for one arm's run, None where speculation is always on."""
+    return AdaptiveSwitch(seed=config.seed) if config.speculation.is_adaptive else None
 
 
 def sampling_of(model: ModelConfig, seed: int) -> Sampling:

@@ -33,7 +33,9 @@ from harness.sweep import Cell
 from precall.calls import CallKey, ToolCall, canonical_key
 from precall.cost_model.turns import TurnTimes
 from precall.errors import BackendError, MalformedCallError
+from precall.ledger import Ledger
 from precall.policy import LaunchPolicy
+from precall.prices import Costs, costs
 from precall.tools import Effect, Tool
 
 OnRun = Callable[[str, dict[str, Any]], None]
@@ -98,6 +100,7 @@ async def run_cell(
                 finally:
                     folder.append_events(name, run.events)
             measured[name] = arm_metrics(run.events, wall_s=run.wall_s, counters=run.counters, cpu_s=run.cpu_s)
+            measured[name] |= asdict(_costs(config, mode, run))
             on_run(name, measured[name])
         metrics = {"runs": measured, **_compare(cell, runs, tasks, latency, draft_s), "latency_mean_s": latency.mean_s}
     except (BackendError, MeasurementError) as error:
@@ -164,6 +167,12 @@ def _compare(
     return metrics
 
 
+def _costs(config: Config, mode: Speculation, run: ArmRun) -> Costs:
+    draft = None if mode is Speculation.off else build.price_name(config.draft.model)
+    ledger = Ledger.from_events(run.events)
+    return costs(ledger, build.prices_of(config), target=build.price_name(config.model), draft=draft)
+
+
 def _matches(task: Task, trajectory: RecordedTrajectory) -> list[bool]:
     """Whether the draft of the recording has each of the target's calls."""
     tools = {tool.name: tool for tool in task.make_tools()}
@@ -202,7 +211,7 @@ def _turn_times(
         for calls, seconds in zip(turn.draft_samples, sample_s[index], strict=True):
             for call in calls:
                 key = _key(call, tools)
-                if key is not None and policy.allows_effect(tools[call.name]):
+                if key is not None and policy.allows(tools[call.name]):
                     arrival_s[key] = min(seconds, arrival_s.get(key, seconds))
         tool_s, is_hit, has_written, g_s = [], [], False, 0.0
         for call in turn.calls:

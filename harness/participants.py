@@ -20,6 +20,7 @@ from precall.chat import ChatClient, ChatTarget
 from precall.drafts.chat_model import ChatDraft
 from precall.drafts.protocol import Draft
 from precall.events import EventRecorder
+from precall.limits import ToolLimiter
 from precall.policy import LaunchPolicy
 from precall.resident_target import ResidentTarget
 from precall.speculation import ClientSpeculation, NoSpeculation
@@ -55,6 +56,7 @@ async def participants(
     renderer = build.renderer_of(config.model) if recorded else None
     draft_renderer = build.renderer_of(config.draft.model) if recorded and draft_clients else None
     policy = LaunchPolicy(max_executions_per_turn=config.speculation.max_executions_per_turn)
+    limiter, switch = ToolLimiter(), build.switch_of(config)
 
     def make_target(trajectory: RecordedTrajectory | None, cache_salt: str) -> Target:
         if trajectory is not None and renderer is not None:
@@ -94,7 +96,7 @@ async def participants(
             target = make_resident_target(trajectory, cache_salt, publisher)
         else:
             target = make_target(trajectory, cache_salt)
-        speculating = ClientSpeculation(draft, policy, executor, recorder, publisher)
+        speculating = ClientSpeculation(draft, policy, executor, recorder, publisher, limiter=limiter, switch=switch)
         return Participants(target=target, speculation=speculating, executor=executor)
 
     try:

@@ -162,6 +162,7 @@ class AgentConfig:
 class SpeculationConfig:
     mode: Speculation = MISSING
     max_executions_per_turn: int = 16
+    is_adaptive: bool = False  # precall/adaptive.py; the cost model's prediction is that of speculation always on
 
 
 @dataclass(kw_only=True)
@@ -174,6 +175,22 @@ class LatencyConfig:
     mean_s: float | None = None
     mean_g: float | None = None
     relative_std: float = 0.0
+
+
+@dataclass(kw_only=True)
+class PriceConfig:
+    input_usd: float = MISSING
+    output_usd: float = MISSING
+
+
+@dataclass(kw_only=True)
+class PricesConfig:
+    """US dollars per million tokens, by a model's path or, where it has none, its name; `source` says whose prices of
+    when they are. A model that is not listed has no cost."""
+
+    name: str = MISSING
+    source: str = MISSING
+    models: dict[str, PriceConfig] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -206,6 +223,7 @@ class Config:
     agent: AgentConfig = field(default_factory=AgentConfig)
     speculation: SpeculationConfig = field(default_factory=SpeculationConfig)
     latency: LatencyConfig = field(default_factory=LatencyConfig)
+    prices: PricesConfig = field(default_factory=PricesConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     grid: dict[str, Any] = field(default_factory=dict)

@@ -28,6 +28,7 @@ OF_BOTH_ARMS = (
     "decode_steps",
     "scheduled_tokens",
     "cpu_s",
+    "target_usd_per_100_turns",
 )
 OF_SPECULATION = (
     "draft_s",
@@ -45,7 +46,15 @@ OF_SPECULATION = (
     "num_refused",
     "num_executed",
     "num_failed_posts",
+    "saved_tool_s",
     "wasted_tool_s",
+    "fired_share",
+    "drafted_share",
+    "drafting_s",
+    "num_cut_off_drafts",
+    "num_draft_prompt_tokens",
+    "num_draft_output_tokens",
+    "added_usd_per_100_turns",
 )
 OF_THE_COMPARISON = (
     "time_saved_pct",
@@ -174,6 +183,8 @@ def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
         "draft_s": _frame_mean(rows, "draft_s"),
         "call_acceptance_rate": _frame_mean(rows, "call_acceptance_rate"),
         "eligible_share": _frame_mean(rows, "eligible_share"),
+        # Rows that were written before this was counted have not measured it.
+        "fired_share": _frame_mean(rows, "fired_share") if "fired_share" in rows else None,
         "executed_share": _share(rows, "num_executed", "num_confirmed"),
         "num_diverged": _number(rows["num_diverged"].astype(float).sum(min_count=len(rows))),
         "num_diverged_base": _number(rows["num_diverged_base"].astype(float).sum(min_count=len(rows))),

@@ -1,6 +1,7 @@
 """From the chunks of a chat-completions stream to one finished generation."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,13 +109,22 @@ class GenerationBuilder:
             call["name"] += part.function.name or ""
             call["arguments"] += part.function.arguments or ""
 
+    def complete_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls that nothing can be added to: all but the one that is being written, and that one, too, once
+        its arguments are a whole JSON object."""
+        calls = self._tool_calls()
+        return calls if not calls or _is_whole_object(calls[-1].arguments) else calls[:-1]
+
+    def _tool_calls(self) -> tuple[ToolCall, ...]:
+        calls = (self._calls[index] for index in sorted(self._calls))
+        return tuple(ToolCall(name=c["name"], arguments=c["arguments"], call_id=c["id"]) for c in calls)
+
     def build(self, finished_s: float) -> Generation:
         """Return the generation. Call it once, after the stream has ended."""
-        calls = (self._calls[index] for index in sorted(self._calls))
         return Generation(
             content="".join(self._content),
             reasoning="".join(self._reasoning),
-            tool_calls=tuple(ToolCall(name=c["name"], arguments=c["arguments"], call_id=c["id"]) for c in calls),
+            tool_calls=self._tool_calls(),
             finish_reason=self._finish_reason,
             sent_s=self._sent_s,
             first_token_s=self._first_token_s,
@@ -124,3 +134,12 @@ class GenerationBuilder:
             prompt_token_ids=self._prompt_token_ids,
             output_token_ids=None if self._output_token_ids is None else tuple(self._output_token_ids),
         )
+
+
+def _is_whole_object(text: str) -> bool:
+    if not text.rstrip().endswith("}"):
+        return False
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -97,7 +97,7 @@ class TurnRunner:
             output_hash=generation.output_hash,
             finish_reason=generation.finish_reason,
         )
-        self._speculation.target_finished()
+        self._speculation.target_finished({key for key in map(self._key_of, generation.tool_calls) if key is not None})
         executed = generation.observations or [None] * len(generation.tool_calls)
         observations = [
             await self._observe(turn, call, text) for call, text in zip(generation.tool_calls, executed, strict=True)
@@ -107,6 +107,14 @@ class TurnRunner:
         for call, observation in zip(generation.tool_calls, observations, strict=True):
             messages.append({"role": "tool", "tool_call_id": call.call_id, "content": observation.content})
         return Turn(index=turn, generation=generation, observations=tuple(observations))
+
+    def _key_of(self, call: ToolCall) -> CallKey | None:
+        """Return the key of a call, None for one that no tool can run."""
+        tool = self._tools.get(call.name)
+        try:
+            return None if tool is None else canonical_key(call, tool.parameters)
+        except MalformedCallError:
+            return None
 
     async def _observe(self, turn: int, call: ToolCall, executed: str | None) -> Observation:
         """Return the observation of a call; `executed` is the one that the engine has used, None where it used none."""
@@ -152,7 +160,8 @@ class TurnRunner:
         return Observation(content=text, duration_s=None if execution is None else execution.duration_s)
 
     async def _run(self, tool: Tool, call: ToolCall, key: CallKey) -> Observation:
-        observation = await self._executor(tool, call, self._num_confirmed[key])
+        async with self._speculation.confirmed(tool):
+            observation = await self._executor(tool, call, self._num_confirmed[key])
         if tool.effect.changes_state:
             self._speculation.state_changed()
         return observation

@@ -38,6 +38,25 @@ def test_each_sample_is_launched_when_it_is_complete():
     assert run.turn_ends_s == [5.0]
 
 
+def test_a_call_is_launched_when_it_is_complete_and_not_when_its_sample_is():
+    world = World()
+    guess = ScriptedSample(delay_s=3.0, calls=(call("f", x=1), call("g"), call("f", x=2)), call_delays_s=(0.5, 1.0))
+    run = one_turn([call("f", x=1)], [guess], [world.tool("f", Effect.PURE, 2.0)])
+    assert world.starts("f") == [0.5, 3.0]
+    assert run.times_s(EventKind.EXECUTION_REFUSED) == [1.0]  # g, which no tool answers to: once
+    assert run.times_s(EventKind.DRAFT_ANSWERED) == [3.0]
+    assert run.outcomes == ["ready_hit"]
+
+
+def test_the_complete_calls_of_a_sample_that_the_target_overtakes_are_used():
+    world = World()
+    guess = ScriptedSample(delay_s=9.0, calls=(call("f", x=1), call("f", x=2)), call_delays_s=(1.0,))
+    run = one_turn([call("f", x=1)], [guess], [world.tool("f", Effect.PURE, 2.0)])
+    assert run.outcomes == ["ready_hit"]
+    assert run.data(EventKind.CALL_SETTLED, "is_predicted") == [True]
+    assert run.data(EventKind.DRAFT_ANSWERED, "sample") == []
+
+
 def test_a_call_confirmed_twice_in_a_turn_uses_its_execution_once():
     world = World()
     run = one_turn([call("f"), call("f")], [sample(1.0, call("f"))], [world.tool("f", Effect.PURE, 2.0)])
@@ -134,7 +153,7 @@ def test_a_write_leaves_a_predicted_pure_call_alone():
     assert run.turn_ends_s == [6.0]
 
 
-def test_what_a_turn_did_not_use_is_cancelled_or_written_off_at_its_end():
+def test_what_a_turn_does_not_need_is_cancelled_or_written_off_when_the_target_has_spoken():
     world = World()
     tools = [world.tool("fast", Effect.PURE, 2.0), world.tool("slow", Effect.PURE, 100.0)]
     responses = [[generation(4.0, call("fast", x=1))], [generation(4.0)]]
@@ -144,9 +163,9 @@ def test_what_a_turn_did_not_use_is_cancelled_or_written_off_at_its_end():
         "slow": "cancelled",
         "fast": "wasted",
     }
-    assert run.times_s(EventKind.EXECUTION_ENDED) == [6.0, 6.0]
-    assert run.data(EventKind.EXECUTION_ENDED, "duration_s") == [5.0, 2.0]
-    assert (6.0, "cancelled", "slow", None) in world.log
+    assert run.times_s(EventKind.EXECUTION_ENDED) == [4.0, 4.0]
+    assert run.data(EventKind.EXECUTION_ENDED, "duration_s") == [3.0, 2.0]
+    assert (4.0, "cancelled", "slow", None) in world.log
     assert run.finished_s == 10.0
 
 

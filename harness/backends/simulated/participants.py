@@ -13,6 +13,7 @@ from harness.replay.models import TimedDraft
 from harness.runner import MakeParticipants, Participants
 from harness.schema import Config, DraftPlace, Speculation
 from precall.events import EventRecorder
+from precall.limits import ToolLimiter
 from precall.policy import LaunchPolicy
 from precall.speculation import ClientSpeculation, NoSpeculation
 from precall.tool_cache import ToolCachePublisher
@@ -32,6 +33,7 @@ def simulated_participants(
     renderer, draft_renderer = build.renderer_of(config.model), build.renderer_of(config.draft.model)
     target_server, *draft_servers = [server.fresh() for server in servers]
     policy = LaunchPolicy(max_executions_per_turn=config.speculation.max_executions_per_turn)
+    limiter, switch = ToolLimiter(), build.switch_of(config)
     backend = config.backend
 
     def make(task: Task, recorder: EventRecorder, agent: int) -> Participants:
@@ -53,7 +55,7 @@ def simulated_participants(
             )
         else:
             target = SimulatedTarget(target_server, script)
-        speculating = ClientSpeculation(draft, policy, executor, recorder, publisher)
+        speculating = ClientSpeculation(draft, policy, executor, recorder, publisher, limiter=limiter, switch=switch)
         return Participants(target=target, speculation=speculating, executor=executor)
 
     return make
