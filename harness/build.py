@@ -37,7 +37,6 @@ from harness.workloads.pocket import load_pocket, load_pocket_by_id
 from precall.adaptive import AdaptiveSwitch
 from precall.chat import Sampling
 from precall.errors import ConfigError
-from precall.prices import TokenPrice
 
 REPLAY_PLUGIN = "harness.replay.plugin:ReplayLogitsProcessor"
 
@@ -316,19 +315,6 @@ def latency_of(config: Config, G_s: float | None) -> Latency:
             )
         mean_s = latency.mean_g * G_s
     return Latency(kind=LatencyKind(latency.kind), mean_s=mean_s, std_s=latency.relative_std * mean_s)
-
-
-def prices_of(config: Config) -> dict[str, TokenPrice]:
-    """Return the prices of tokens, by `price_name`."""
-    return {
-        name: TokenPrice(input_usd=price.input_usd, output_usd=price.output_usd)
-        for name, price in config.prices.models.items()
-    }
-
-
-def price_name(model: ModelConfig) -> str:
-    """Return the name under which a model's price is listed."""
-    return model.path or model.name
 
 
 def switch_of(config: Config) -> AdaptiveSwitch | None:

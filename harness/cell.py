@@ -22,6 +22,7 @@ from harness.metrics.comparison import (
     predict_time_saved_pct,
     time_saved_pct,
 )
+from harness.metrics.costs import run_costs
 from harness.metrics.live import divergence, prediction
 from harness.participants import participants
 from harness.records import RunFolder
@@ -33,9 +34,7 @@ from harness.sweep import Cell
 from precall.calls import CallKey, ToolCall, canonical_key
 from precall.cost_model.turns import TurnTimes
 from precall.errors import BackendError, MalformedCallError
-from precall.ledger import Ledger
 from precall.policy import LaunchPolicy
-from precall.prices import Costs, costs
 from precall.tools import Effect, Tool
 
 OnRun = Callable[[str, dict[str, Any]], None]
@@ -100,7 +99,7 @@ async def run_cell(
                 finally:
                     folder.append_events(name, run.events)
             measured[name] = arm_metrics(run.events, wall_s=run.wall_s, counters=run.counters, cpu_s=run.cpu_s)
-            measured[name] |= asdict(_costs(config, mode, run))
+            measured[name] |= asdict(run_costs(config, run.events))
             on_run(name, measured[name])
         metrics = {"runs": measured, **_compare(cell, runs, tasks, latency, draft_s), "latency_mean_s": latency.mean_s}
     except (BackendError, MeasurementError) as error:
@@ -165,12 +164,6 @@ def _compare(
     calls = [is_match for t in tasks for is_match in _matches(t, recorded[t.task_id])]
     metrics["trajectory_alpha"] = sum(calls) / len(calls) if calls else None
     return metrics
-
-
-def _costs(config: Config, mode: Speculation, run: ArmRun) -> Costs:
-    draft = None if mode is Speculation.off else build.price_name(config.draft.model)
-    ledger = Ledger.from_events(run.events)
-    return costs(ledger, build.prices_of(config), target=build.price_name(config.model), draft=draft)
 
 
 def _matches(task: Task, trajectory: RecordedTrajectory) -> list[bool]:

@@ -36,8 +36,8 @@ class Cell:
 
 
 def address(config: Config) -> str:
-    """Return 10 hexadecimal digits that stand for a setting. Where results go, how they are tracked, what tokens cost and
-    how many blocks there are does not count; what is in a file of trajectories does."""
+    """Return 10 hexadecimal digits that stand for a setting. Where results go, how they are tracked, what tokens cost
+    and how many blocks there are does not count; what is in a file of trajectories does."""
     fields = asdict(config)
     for key in ("grid", "output", "prices", "tracker", "scale", "experiment"):
         del fields[key]

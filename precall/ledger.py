@@ -2,12 +2,13 @@
 events."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from precall.events import Event, EventKind
 from precall.executions import Fate, Outcome
+
+_Turn = tuple[str, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class Ledger:
     `saved_tool_s`: of the tools' seconds of all hits, those that nobody waited for; `wasted_tool_s`: the seconds of
     executions that were not used. `drafting_s`: how long drafts were at work, all samples of a turn together. Tokens
     are those of complete samples and of the target's turns; a sample that was cut off (there were some in
-    `num_cut_off_drafts` turns) counts none, and where all were cut off nothing is known. What is not known of one is None for all.
+    `num_cut_off_drafts` turns) counts none, and where all were cut off nothing is known. What is not known of one is
+    None for all.
     """
 
     num_launched: int
@@ -91,79 +93,50 @@ class Ledger:
     @classmethod
     def from_events(cls, events: Iterable[Event]) -> "Ledger":
         """Add up `events`. Raises AssertionError when they contradict each other."""
-        kinds: Counter[EventKind] = Counter()
-        fates: Counter[str] = Counter()
-        outcomes: Counter[str] = Counter()
-        refused: Counter[str] = Counter()
-        fired: set[tuple[str, int | None]] = set()
-        drafting: dict[tuple[str, int | None], float] = {}
-        num_matched = num_eligible = num_executed = 0
-        num_turns_with_calls = num_fired_turns = num_cut_off_drafts = 0
-        saved_tool_s, wasted_tool_s, drafting_s = _Sum(), 0.0, 0.0
-        tokens = {name: _Sum() for name in ("draft_prompt", "draft_output", "prompt", "output")}
+        of: dict[EventKind, list[Event]] = {kind: [] for kind in EventKind}
+        launched: set[_Turn] = set()
+        num_turns_with_calls = num_fired_turns = 0
         for event in events:
-            kinds[event.kind] += 1
-            turn, data = (event.trajectory_id, event.turn), event.data
-            match event.kind:
-                case EventKind.EXECUTION_LAUNCHED:
-                    fired.add(turn)
-                case EventKind.EXECUTION_REFUSED:
-                    refused[data["reason"]] += 1
-                case EventKind.EXECUTION_ENDED:
-                    fates[data["fate"]] += 1
-                    if data["fate"] != Fate.USED:
-                        wasted_tool_s += data["duration_s"] or 0.0
-                case EventKind.CALL_SETTLED:
-                    outcomes[data["outcome"]] += 1
-                    num_matched += data["is_predicted"]
-                    num_eligible += data["is_eligible"]
-                    num_executed += data["is_executed"]
-                    if data["outcome"] in (Outcome.READY_HIT, Outcome.PENDING_HIT):
-                        saved_tool_s.add(_saved_s(event))
-                case EventKind.GENERATION_FINISHED:
-                    num_turns_with_calls += data["num_calls"] > 0
-                    num_fired_turns += data["num_calls"] > 0 and turn in fired
-                    tokens["prompt"].add(data["num_prompt_tokens"])
-                    tokens["output"].add(data["num_output_tokens"])
-                case EventKind.DRAFT_STARTED:
-                    drafting[turn] = event.time_s
-                case EventKind.DRAFT_ANSWERED:
-                    tokens["draft_prompt"].add(data["num_prompt_tokens"])
-                    tokens["draft_output"].add(data["num_output_tokens"])
-                case EventKind.DRAFT_ENDED:
-                    num_cut_off_drafts += data["is_cut_off"]
-                    drafting_s += event.time_s - drafting.pop(turn)
-                case _:
-                    pass
-        if kinds[EventKind.DRAFT_STARTED] and not kinds[EventKind.DRAFT_ANSWERED]:  # all were cut off, or failed
-            tokens["draft_prompt"].value = tokens["draft_output"].value = None
+            of[event.kind].append(event)
+            turn = (event.trajectory_id, event.turn)
+            if event.kind is EventKind.EXECUTION_LAUNCHED:
+                launched.add(turn)
+            elif event.kind is EventKind.GENERATION_FINISHED and event.data["num_calls"]:
+                num_turns_with_calls += 1
+                num_fired_turns += turn in launched
+        fates = Counter(event.data["fate"] for event in of[EventKind.EXECUTION_ENDED])
+        outcomes = Counter(event.data["outcome"] for event in of[EventKind.CALL_SETTLED])
+        settled, generated = of[EventKind.CALL_SETTLED], of[EventKind.GENERATION_FINISHED]
+        drafted, answered = of[EventKind.DRAFT_STARTED], of[EventKind.DRAFT_ANSWERED]
+        is_draft_counted = bool(answered) or not drafted  # else all were cut off, or failed
+        wasted = (event for event in of[EventKind.EXECUTION_ENDED] if event.data["fate"] != Fate.USED)
         return cls(
-            num_launched=kinds[EventKind.EXECUTION_LAUNCHED],
+            num_launched=len(of[EventKind.EXECUTION_LAUNCHED]),
             num_used=fates[Fate.USED],
             num_wasted=fates[Fate.WASTED],
             num_cancelled=fates[Fate.CANCELLED],
             num_failed=fates[Fate.FAILED],
-            num_refused_by_reason=dict(refused),
-            num_confirmed=kinds[EventKind.CALL_SETTLED],
+            num_refused_by_reason=dict(Counter(event.data["reason"] for event in of[EventKind.EXECUTION_REFUSED])),
+            num_confirmed=len(settled),
             num_ready_hits=outcomes[Outcome.READY_HIT],
             num_pending_hits=outcomes[Outcome.PENDING_HIT],
             num_misses=outcomes[Outcome.MISS],
-            num_matched=num_matched,
-            num_eligible=num_eligible,
-            num_executed=num_executed,
-            saved_tool_s=saved_tool_s.value,
-            wasted_tool_s=wasted_tool_s,
-            num_turns=kinds[EventKind.GENERATION_FINISHED],
+            num_matched=sum(event.data["is_predicted"] for event in settled),
+            num_eligible=sum(event.data["is_eligible"] for event in settled),
+            num_executed=sum(event.data["is_executed"] for event in settled),
+            saved_tool_s=_sum_if_known(_saved_s(event) for event in settled if event.data["outcome"] != Outcome.MISS),
+            wasted_tool_s=sum((event.data["duration_s"] or 0.0 for event in wasted), start=0.0),
+            num_turns=len(generated),
             num_turns_with_calls=num_turns_with_calls,
             num_fired_turns=num_fired_turns,
-            num_drafted_turns=kinds[EventKind.DRAFT_STARTED],
-            num_skipped_turns=kinds[EventKind.DRAFT_SKIPPED],
-            num_cut_off_drafts=num_cut_off_drafts,
-            drafting_s=None if drafting else drafting_s,
-            num_draft_prompt_tokens=tokens["draft_prompt"].value,
-            num_draft_output_tokens=tokens["draft_output"].value,
-            num_prompt_tokens=tokens["prompt"].value,
-            num_output_tokens=tokens["output"].value,
+            num_drafted_turns=len(drafted),
+            num_skipped_turns=len(of[EventKind.DRAFT_SKIPPED]),
+            num_cut_off_drafts=sum(event.data["is_cut_off"] for event in of[EventKind.DRAFT_ENDED]),
+            drafting_s=_drafting_s(drafted, of[EventKind.DRAFT_ENDED]),
+            num_draft_prompt_tokens=_tokens(answered, "num_prompt_tokens") if is_draft_counted else None,
+            num_draft_output_tokens=_tokens(answered, "num_output_tokens") if is_draft_counted else None,
+            num_prompt_tokens=_tokens(generated, "num_prompt_tokens"),
+            num_output_tokens=_tokens(generated, "num_output_tokens"),
         )
 
 
@@ -173,11 +146,24 @@ def _saved_s(settled: Event) -> float | None:
     return None if tool_s is None else max(0.0, tool_s - (settled.time_s - settled.data["confirmed_s"]))
 
 
-class _Sum:
-    """A sum that is not known as soon as one of its parts is not."""
+def _drafting_s(started: Sequence[Event], ended: Sequence[Event]) -> float | None:
+    """Return the seconds from the start of each draft to its end; None where an end is not on record."""
+    ended_s = {(event.trajectory_id, event.turn): event.time_s for event in ended}
+    return _sum_if_known(
+        None if (end_s := ended_s.get((event.trajectory_id, event.turn))) is None else end_s - event.time_s
+        for event in started
+    )
 
-    def __init__(self) -> None:
-        self.value: Any = 0
 
-    def add(self, part: float | None) -> None:
-        self.value = None if part is None or self.value is None else self.value + part
+def _tokens(events: Sequence[Event], name: str) -> int | None:
+    counts = [event.data[name] for event in events]
+    return None if None in counts else sum(counts)
+
+
+def _sum_if_known(parts: Iterable[float | None]) -> float | None:
+    total = 0.0
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total

@@ -5,8 +5,8 @@ Confirmed calls count towards both and are held to neither, as without speculati
 
 - A speculative execution that finds no room waits, and begins when there is some, in the order of the predictions.
 - A confirmed call that finds no room takes that of the newest speculative execution, which is cancelled, not finished:
-  to wait for it would delay the call by what speculation has begun. The call begins when what was cancelled has stopped,
-  for a tool that ends at its cancellation at once. An execution whose call has been confirmed is not cancelled.
+  to wait for it would delay the call by what speculation has begun. The call begins when what was cancelled has
+  stopped, for a tool that ends at its cancellation at once. An execution whose call has been confirmed stays.
 - A speculative execution begins only where one more confirmed call could begin in the same second. A tool whose calls
   follow each other faster than that may still meet its rate earlier than without speculation.
 """

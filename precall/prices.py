@@ -19,13 +19,15 @@ class TokenPrice:
         for name in ("input_usd", "output_usd"):
             value = getattr(self, name)
             if not 0.0 <= value < float("inf"):
-                raise ConfigError(f"{name} of a price is {value}; it must be 0 or more. Leave out a model without a price.")
+                raise ConfigError(
+                    f"{name} of a price is {value}; it must be 0 or more. Leave out a model without a price."
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
     """US dollars per 100 turns, the paper's unit: the target's, and what speculation adds, the draft's. None where the
-    price or the number of tokens is not known. Samples that were cut off are not in it (`Ledger.num_cut_off_drafts`)."""
+    price or the number of tokens is not known. Samples that were cut off are not in it: `Ledger.num_cut_off_drafts`."""
 
     target_usd_per_100_turns: float | None
     added_usd_per_100_turns: float | None

@@ -84,9 +84,7 @@ def resolve(binding: Binding, steps: Sequence[Step]) -> Any:
         case Kind.JSON:
             value = _document(step)
             for key in json.loads(binding.where):
-                if not isinstance(value, dict if isinstance(key, str) else list):
-                    raise LookupError(f"there is no {key!r}")
-                value = value[key]
+                value = _item(value, key)
             return value
         case Kind.LABEL:
             words = _words(step.text)
@@ -160,6 +158,12 @@ def _words(text: str) -> list[str]:
         if len(found) == _MAX_WORDS:
             break
     return found
+
+
+def _item(value: Any, key: str | int) -> Any:
+    if not isinstance(value, dict if isinstance(key, str) else list):
+        raise LookupError(f"there is no {key!r}")
+    return value[key]
 
 
 def _is_integer(value: Any) -> bool:

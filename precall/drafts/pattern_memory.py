@@ -207,7 +207,9 @@ def _from_json(fields: dict[str, Any]) -> _Followed:
     followed = _Followed(num_turns=int(fields["num_turns"]))
     for tool, names, num, bindings in fields["outcomes"]:
         counts = {
-            name: {Binding(Kind(kind), back, where, is_number): num_right for kind, back, where, is_number, num_right in of}
+            name: {
+                Binding(Kind(kind), back, where, is_number): num_right for kind, back, where, is_number, num_right in of
+            }
             for name, of in bindings.items()
         }
         followed.outcomes[(tool, tuple(names))] = _Outcome(num=num, bindings=counts)

@@ -44,7 +44,11 @@ def test_a_trajectory_counted_by_hand():
         num_wasted=1,  # quick 2
         num_cancelled=1,  # slow of the first turn
         num_failed=1,  # broken
-        num_refused_by_reason={"effect write": 1, "budget of the turn": 1, "no such tool": 1},  # write, quick 3, unknown
+        num_refused_by_reason={
+            "effect write": 1,
+            "budget of the turn": 1,
+            "no such tool": 1,
+        },  # write, quick 3, unknown
         num_confirmed=6,
         num_ready_hits=1,
         num_pending_hits=1,

@@ -38,25 +38,6 @@ def test_each_sample_is_launched_when_it_is_complete():
     assert run.turn_ends_s == [5.0]
 
 
-def test_a_call_is_launched_when_it_is_complete_and_not_when_its_sample_is():
-    world = World()
-    guess = ScriptedSample(delay_s=3.0, calls=(call("f", x=1), call("g"), call("f", x=2)), call_delays_s=(0.5, 1.0))
-    run = one_turn([call("f", x=1)], [guess], [world.tool("f", Effect.PURE, 2.0)])
-    assert world.starts("f") == [0.5, 3.0]
-    assert run.times_s(EventKind.EXECUTION_REFUSED) == [1.0]  # g, which no tool answers to: once
-    assert run.times_s(EventKind.DRAFT_ANSWERED) == [3.0]
-    assert run.outcomes == ["ready_hit"]
-
-
-def test_the_complete_calls_of_a_sample_that_the_target_overtakes_are_used():
-    world = World()
-    guess = ScriptedSample(delay_s=9.0, calls=(call("f", x=1), call("f", x=2)), call_delays_s=(1.0,))
-    run = one_turn([call("f", x=1)], [guess], [world.tool("f", Effect.PURE, 2.0)])
-    assert run.outcomes == ["ready_hit"]
-    assert run.data(EventKind.CALL_SETTLED, "is_predicted") == [True]
-    assert run.data(EventKind.DRAFT_ANSWERED, "sample") == []
-
-
 def test_a_call_confirmed_twice_in_a_turn_uses_its_execution_once():
     world = World()
     run = one_turn([call("f"), call("f")], [sample(1.0, call("f"))], [world.tool("f", Effect.PURE, 2.0)])

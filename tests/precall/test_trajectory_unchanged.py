@@ -234,7 +234,9 @@ def check_balances(run):
     assert ledger.num_drafted_turns + ledger.num_skipped_turns <= ledger.num_turns
     assert len(run.times_s(EventKind.DRAFT_ENDED)) == ledger.num_drafted_turns
     assert ledger.num_fired_turns <= ledger.num_turns_with_calls <= ledger.num_turns
-    assert 0.0 <= ledger.saved_tool_s <= sum(run.data(EventKind.CALL_SETTLED, "duration_s")[i] or 0.0 for i in hits(run))
+    assert (
+        0.0 <= ledger.saved_tool_s <= sum(run.data(EventKind.CALL_SETTLED, "duration_s")[i] or 0.0 for i in hits(run))
+    )
     return ledger
 
 
@@ -260,9 +262,7 @@ def test_no_policy_limit_switch_or_draft_changes_the_trajectory_and_the_balances
 
     async def speculate():
         run = Run()
-        await run_trajectory(
-            run, ScriptedTarget(responses), on_tools, len(responses), draft, policy, switch=switch
-        )
+        await run_trajectory(run, ScriptedTarget(responses), on_tools, len(responses), draft, policy, switch=switch)
         return run
 
     on = run_virtual(speculate())

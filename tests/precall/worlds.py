@@ -184,7 +184,9 @@ async def run_trajectory(
     recorder = EventRecorder("t", run.events.append)
     speculation: Speculation = NoSpeculation()
     if draft is not None:
-        speculation = ClientSpeculation(draft, policy or LaunchPolicy(), executor, recorder, limiter=limiter, switch=switch)
+        speculation = ClientSpeculation(
+            draft, policy or LaunchPolicy(), executor, recorder, limiter=limiter, switch=switch
+        )
     runner = TurnRunner(target, speculation, tools, executor, recorder)
     try:
         for _ in range(num_responses):

@@ -23,7 +23,9 @@ FIND = ToolCall(name="find", arguments='{"q": "x"}')
 
 
 def turn(user_turn: int, *calls: ToolCall, observations: tuple[str, ...] | None = None) -> RecordedTurn:
-    found = None if observations is None else tuple(RecordedObservation(content=o, duration_s=1.0) for o in observations)
+    found = (
+        None if observations is None else tuple(RecordedObservation(content=o, duration_s=1.0) for o in observations)
+    )
     return RecordedTurn(user_turn=user_turn, reasoning="hm", content="said", calls=calls, observations=found)
 
 
@@ -66,9 +68,7 @@ def test_each_trajectory_is_predicted_from_those_before_it() -> None:
 
 
 def test_built_trajectories_have_no_observations_and_are_learned_from_all_the_same() -> None:
-    built = [
-        RecordedTrajectory(task_id=f"t{number}", turns=(turn(0, FIND), turn(0))) for number in range(6)
-    ]
+    built = [RecordedTrajectory(task_id=f"t{number}", turns=(turn(0, FIND), turn(0))) for number in range(6)]
     assert learn(PatternMemory(), built, {})["num_matched"] == 3
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from harness import build
+from harness.metrics.costs import run_costs, token_prices
 from harness.provenance import ROOT
 from precall.errors import ConfigError
 from precall.ledger import Ledger
 from precall.prices import Costs, TokenPrice, costs
 from tests.harness.configs import config_of
+from tests.harness.metrics.timelines import asked, drafted, generated
 
 PRICES = {"big": TokenPrice(input_usd=1.25, output_usd=10.0), "small": TokenPrice(input_usd=0.05, output_usd=0.4)}
 LEDGER = replace(
@@ -41,7 +42,7 @@ def test_what_has_no_price_or_was_not_counted_has_no_cost():
 
 
 def test_the_listed_prices_are_those_behind_the_papers_figure():
-    prices = build.prices_of(config_of())
+    prices = token_prices(config_of().prices)
     target, draft = prices["gpt-5"], prices["gpt-5-nano"]
     ratio = target.input_usd / draft.input_usd
     assert ratio == pytest.approx(target.output_usd / draft.output_usd) == pytest.approx(25.0)
@@ -49,6 +50,21 @@ def test_the_listed_prices_are_those_behind_the_papers_figure():
     with (ROOT / "results" / "paper" / "fig7_cost.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     assert 0.606 / float(rows[0]["added_cost_usd_per_100_turns"]) == pytest.approx(ratio, rel=0.03)
+
+
+def test_the_models_of_a_run_are_priced_by_path_or_name_and_a_draft_that_was_never_asked_adds_nothing():
+    config = replace(
+        config_of(),
+        model=replace(config_of().model, path="gpt-5"),
+        draft=replace(config_of().draft, model=replace(config_of().draft.model, path="", name="gpt-5-nano")),
+    )
+    base = [generated(0.0, 2.0)]  # 100 tokens in, 10 out
+    spec = [*base, asked(0.0), drafted(0.0, 1.0)]  # 50 in, 3 out
+    target_usd = 100 * (100 * 1.25 + 10 * 10.0) / 1e6
+    assert run_costs(config, base) == Costs(target_usd_per_100_turns=target_usd, added_usd_per_100_turns=0.0)
+    assert run_costs(config, spec).added_usd_per_100_turns == pytest.approx(100 * (50 * 0.05 + 3 * 0.4) / 1e6)
+    unpriced = run_costs(config_of(), spec)
+    assert (unpriced.target_usd_per_100_turns, unpriced.added_usd_per_100_turns) == (None, None)
 
 
 @pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
