@@ -1,5 +1,6 @@
 """What all tests stand on."""
 
+import asyncio
 import gc
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,3 +24,23 @@ def few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(file))
         yield
+
+
+@pytest.fixture
+def no_task_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test whose event loop still has a task when it is closed; asyncio cancels those in silence. Those by which
+    the loop closes generators that somebody dropped (openai does) are its own. The mark leaves_tasks is for tests of
+    just that."""
+    left: list[asyncio.Task[object]] = []
+    cancel_all = asyncio.runners._cancel_all_tasks  # pyright: ignore[reportAttributeAccessIssue]
+
+    def note_and_cancel(loop: asyncio.AbstractEventLoop) -> None:
+        running = (task for task in asyncio.all_tasks(loop) if not task.done())
+        left.extend(task for task in running if type(task.get_coro()).__name__ != "async_generator_athrow")
+        cancel_all(loop)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio.runners, "_cancel_all_tasks", note_and_cancel)
+        yield
+    if request.node.get_closest_marker("leaves_tasks") is None:
+        assert not left, f"tasks were left behind: {left}"

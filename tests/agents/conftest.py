@@ -1,4 +1,5 @@
-"""Where the sandbox cannot run, its tests are skipped with the reason; `make doctor` says how to get it."""
+"""A test that leaves an asyncio task behind fails. Where the sandbox cannot run, its tests are skipped with the reason;
+`make doctor` says how to get it."""
 
 import asyncio
 
@@ -7,6 +8,11 @@ import pytest
 from agents.sandbox.results import SandboxError
 from agents.sandbox.sandbox import Sandbox
 from tests.agents.sandbox.sandboxes import SMALL, empty_workspace
+
+
+@pytest.fixture(autouse=True)
+def _no_task_is_left(no_task_is_left: None) -> None:
+    pass
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
