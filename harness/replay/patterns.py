@@ -8,6 +8,7 @@ predicted from the trajectories before (`call_acceptance_rate`).
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from harness.replay.trajectories import RecordedTrajectory, read_trajectories
 from harness.schema import WorkloadConfig
 from precall.calls import ToolCall, canonical_key
 from precall.drafts.history import read_history
+from precall.drafts.pattern import MIN_CONFIDENCE, MIN_SUPPORT
 from precall.drafts.pattern_memory import PatternMemory
 from precall.errors import ConfigError, MalformedCallError
 
@@ -55,16 +57,16 @@ def learn(
     tasks: Mapping[str, Task],
     *,
     num_calls: int = 1,
-    min_confidence: float = 0.3,
 ) -> dict[str, Any]:
-    """Learn from trajectories in their order, and return how each would have been predicted from those before it."""
+    """Learn from trajectories in their order, and return how a draft with the defaults of PatternDraft would have
+    predicted each from those before it."""
     num_confirmed = num_predicted = num_matched = 0
     for trajectory in trajectories:
         messages = messages_of(trajectory, tasks.get(trajectory.task_id))
         history = read_history(messages)
         for turn in history.turns:
-            candidates = memory.candidates(history.steps[: turn.num_steps_before], min_support=3)
-            said = {_key(each.call) for each in candidates[:num_calls] if each.confidence >= min_confidence}
+            candidates = memory.candidates(history.steps[: turn.num_steps_before], min_support=MIN_SUPPORT)
+            said = {_key(each.call) for each in candidates[:num_calls] if each.confidence >= MIN_CONFIDENCE}
             num_confirmed += len(turn.calls)
             num_predicted += len(said)
             num_matched += sum(_key(call) in said - {None} for call in turn.calls)
@@ -114,4 +116,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(str(error))

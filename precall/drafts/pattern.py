@@ -10,6 +10,9 @@ from precall.errors import ConfigError
 from precall.events import now_s
 from precall.tools import Tool
 
+MIN_CONFIDENCE = 0.3
+MIN_SUPPORT = 3
+
 
 class PatternDraft:
     """Predicts at most `num_calls` calls a turn, each with an estimated probability of `min_confidence` or more, from
@@ -24,8 +27,8 @@ class PatternDraft:
         memory: PatternMemory,
         *,
         num_calls: int = 1,
-        min_confidence: float = 0.3,
-        min_support: int = 3,
+        min_confidence: float = MIN_CONFIDENCE,
+        min_support: int = MIN_SUPPORT,
         is_learning: bool = True,
     ) -> None:
         if num_calls < 1:

@@ -28,6 +28,7 @@ TOP_LEVEL_KEYS = [
     "agent",
     "speculation",
     "latency",
+    "prices",
     "tracker",
     "scale",
     "grid",

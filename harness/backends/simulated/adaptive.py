@@ -1,9 +1,9 @@
 """`make simulate-adaptive`: speculation off, always on, and adaptive, on a workload whose regime changes half-way.
 
 Agents and their draft share one simulated engine, that of the paper's calibration: the draft is the target itself, so
-that every sample makes the target's steps longer. In the first half the draft has most calls, in the second none. All
-numbers are modelled. The last line on stdout is one JSON object: per arm the seconds of a task in each half, from the
-task number `lag_tasks` of an agent on.
+that every sample makes the target's steps longer. In one half the draft has most calls, in the other none, in both
+orders. All numbers are modelled. The last line on stdout is one JSON object: per arm the seconds of a task in each
+half, without the first `lag_tasks` of an agent's.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,12 @@ from precall.ledger import Ledger
 from precall.testing.virtual_time import run_virtual
 
 ARMS = ("off", "on", "adaptive")
-HALVES = ("draft is right", "draft is wrong")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A workload: tasks per agent in each half, of which the first `lag_tasks` are left out of a half's numbers.
-
-    `hit_rates` are those of the halves; of two, which of them comes first is a workload of its own."""
+    """A workload: tasks per agent in each half, of which the first `lag_tasks` are left out of a half's numbers, and
+    the draft's hit rate in each half."""
 
     num_agents: int = 8
     tasks_per_half: int = 30
