@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
+import precall
 from precall.calls import ToolCall
 from precall.events import EventRecorder
+from precall.rate_limits import RateLimits
 from precall.testing.fake_server import Answer, FakeChatServer, answer_of, executed_chunk
 from precall.wire import ExecutedTurn
 
@@ -60,7 +62,9 @@ async def test_the_example_answers_as_the_plain_loop_does_and_runs_the_predicted
     histories = []
     world = World(target_delay_s=0.2)
     async with (
-        FakeChatServer(answers={"gpt-5": [*world.target, *map(_whole, world.target)], "gpt-5-nano": world.draft}) as server,
+        FakeChatServer(
+            answers={"gpt-5": [*world.target, *map(_whole, world.target)], "gpt-5-nano": world.draft}
+        ) as server,
         AsyncOpenAI(base_url=server.base_url, api_key="k") as openai,
     ):
         names: dict[str, Any] = {"__name__": "example"}
@@ -77,7 +81,10 @@ async def test_the_example_answers_as_the_plain_loop_does_and_runs_the_predicted
     for ours, plains in zip(histories[:2], histories[2:], strict=True):
         assert ours["tools"] == plains["tools"]
         assert _told(ours["messages"]) == _told(plains["messages"])
-        assert ours.keys() - plains.keys() == {"stream", "stream_options"}  # nothing else that the plain loop did not send
+        assert ours.keys() - plains.keys() == {
+            "stream",
+            "stream_options",
+        }  # nothing else that the plain loop did not send
 
 
 def _whole(answer: Answer) -> Answer:
@@ -97,7 +104,7 @@ def _told(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 async def test_the_parts_put_together_by_hand_do_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = examples("docs/client.md")
+    example, _ = examples("docs/client.md")
     world = World(target_delay_s=0.2)
     async with FakeChatServer(answers=world.target) as target, FakeChatServer(answers=world.draft) as draft:
         names: dict[str, Any] = {
@@ -126,7 +133,7 @@ async def test_the_example_of_the_engine_side_ends_with_the_answer_in_the_same_r
             "DRAFT_URL": draft.base_url,
             "look_up_weather": world.look_up,
         }
-        run(*examples("docs/client.md"), names)
+        run(examples("docs/client.md")[0], names)
         run(examples("README.md")[-1], names)
         runner = names["speculate_on_the_engine"](EventRecorder("t", lambda _: None))
         messages = [{"role": "user", "content": QUESTION}]
@@ -134,3 +141,10 @@ async def test_the_example_of_the_engine_side_ends_with_the_answer_in_the_same_r
     assert [turn.generation.is_continued for turn in turns] == [True, False]
     assert [message["content"] for message in messages[1:]] == [None, "sunny", "It is sunny."]
     assert world.cities == ["Rome"] and target.posts[0][2][0]["output"] == "sunny"
+
+
+def test_the_example_of_a_cap_makes_a_speculator() -> None:
+    names: dict[str, Any] = {"openai": AsyncOpenAI(api_key="k"), "target": None, "tools": [], **vars(precall)}
+    names["RateLimits"] = RateLimits
+    run(examples("docs/client.md")[1], names)
+    assert names["cap"].limit_usd == 1.0
