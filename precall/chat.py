@@ -98,8 +98,8 @@ class ChatClient:
 
     @classmethod
     def from_openai(cls, openai: "AsyncOpenAI", model: str, *, limits: RateLimits | None = None) -> Self:
-        """Return a client for `model` that sends through `openai`: with its address, key, headers, connections, time-out
-        and number of retries. It stays the caller's, to be closed by the caller."""
+        """Return a client for `model` that sends through `openai`, with its address, key, headers, connections,
+        time-out and number of retries. It stays the caller's, who closes it."""
         client = cls.__new__(cls)
         client._set(openai.with_options(max_retries=0), model, RetryPolicy(max_retries=openai.max_retries), limits)
         client.base_url = str(openai.base_url)

@@ -14,9 +14,9 @@ def tools_from_openai(
 ) -> list[Tool]:
     """Return the tools of a chat request's `tools` with the functions that run them, plain or asynchronous.
 
-    `effects` declares what each tool does, by its name: those that are left out are `unknown`, and never run ahead. Limits
-    are set with `dataclasses.replace`, or by making the `Tool` by hand. Raises ConfigError for a tool without a function,
-    an effect of no tool, and anything that is no function tool.
+    `effects` declares what each tool does, by its name: those that are left out are `unknown`, and never run ahead. A
+    limit is set with `dataclasses.replace`, or by making the `Tool` by hand. Raises ConfigError for a tool without a
+    function, an effect of no tool, and anything that is no function tool.
     """
     tools = [_tool(spec, functions, effects) for spec in specs]
     names = {tool.name for tool in tools}
@@ -33,8 +33,8 @@ def _tool(
     function = spec.get("function")
     if spec.get("type") != "function" or not isinstance(function, Mapping) or not function.get("name"):
         raise ConfigError(
-            f'A tool is {dict(spec)}; it must be {{"type": "function", "function": {{"name": ..., ...}}}}. Tools of other '
-            "types are not run on this side."
+            f'A tool is {dict(spec)}; it must be {{"type": "function", "function": {{"name": ..., ...}}}}. Tools of '
+            "other types are not run on this side."
         )
     name = function["name"]
     if name not in functions:

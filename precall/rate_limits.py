@@ -47,7 +47,7 @@ class RateLimiter:
     async def admit(self, num_tokens: int) -> Admission:
         """Wait until a request of about `num_tokens` may be sent, and count it."""
         async with self._turn:
-            while (wait_s := self._wait_s(num_tokens)) > 0.0:
+            while (wait_s := self._wait_s(num_tokens)) > 0.0:  # noqa: ASYNC110  # only time makes room
                 await asyncio.sleep(wait_s)
             admission = Admission(time_s=now_s(), num_tokens=num_tokens)
             self._admitted.append(admission)

@@ -25,8 +25,8 @@ class RetryPolicy:
     failed) and not a token of the answer has come.
 
     Retry i, from 0, waits `first_delay_s` 2^i seconds, at most `max_delay_s`, less a random part; or what the endpoint
-    says in Retry-After, and a random part more. If it says more than `max_retry_after_s`, or that the account's quota is
-    used up, the request fails at once.
+    says in Retry-After, and a random part more. If it says more than `max_retry_after_s`, or that the account's quota
+    is used up, the request fails at once.
     """
 
     max_retries: int = 0
@@ -50,7 +50,9 @@ class RetryPolicy:
         response = getattr(error, "response", None)
         wanted_s = None if response is None else retry_after_s(response.headers)
         if wanted_s is None:
-            return min(self.first_delay_s * 2.0 ** min(num_failed, 60), self.max_delay_s) * random.uniform(1 - JITTER, 1)
+            return min(self.first_delay_s * 2.0 ** min(num_failed, 60), self.max_delay_s) * random.uniform(
+                1 - JITTER, 1
+            )
         return wanted_s * random.uniform(1, 1 + JITTER) if wanted_s <= self.max_retry_after_s else None
 
 

@@ -18,8 +18,8 @@ class Metered(Protocol):
 class SpendingCap:
     """Says when the draft is not to be asked any more: once the requests of `clients` have cost `limit_usd`.
 
-    `clients` are the draft's own; share one cap between all trajectories that share them. What is under way when the cap
-    is reached is finished, so that the spend ends above it by at most the requests of the turns that are going on.
+    `clients` are the draft's own; share one cap between all trajectories that share them. What is under way when the
+    cap is reached is finished, so that the spend ends above it by at most the requests of the turns that are going on.
     Requests whose usage never came count with estimated tokens (precall/usage.py), cached input at the full price: the
     endpoint's bill is rather lower. The target is never held back by it.
     """

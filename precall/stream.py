@@ -74,7 +74,8 @@ def hash_token_ids(token_ids: Sequence[int]) -> str:
 def has_token(chunk: Any) -> bool:
     """Whether an OpenAI `ChatCompletionChunk` brings any part of an answer, an executed turn or its end."""
     return getattr(chunk, OPTIONS_FIELD, None) is not None or any(
-        choice.finish_reason or getattr(choice, "token_ids", None) or _has_text(choice.delta) for choice in chunk.choices
+        choice.finish_reason or getattr(choice, "token_ids", None) or _has_text(choice.delta)
+        for choice in chunk.choices
     )
 
 

@@ -66,7 +66,8 @@ class Tool:
 
     `cost` is that of one call, in units of the author's choice; `max_concurrency` and `max_rate_per_s` are what the
     tool can take (precall/limits.py); `can_reach_outside` says that a call's arguments may leave for hosts that the
-    author does not answer for. All of them bound speculation alone. `is_strict` is the API's `strict`; None is not sent.
+    author does not answer for. All of them bound speculation alone. `is_strict` is the API's `strict`; None is not
+    sent.
     """
 
     name: str

@@ -73,8 +73,9 @@ from precall.testing.fake_server import FakeChatServer, answer_of
 
 async def main():
     call = ToolCall(name="weather", arguments='{"city": "Rome"}', call_id="1")
-    answers = [answer_of(calls=[call]), answer_of(calls=[call]), answer_of(content="Sunny."), answer_of(content="Sunny.")]
-    async with FakeChatServer(answers=answers) as server, AsyncOpenAI(base_url=server.base_url, api_key="k") as openai:
+    answers = [answer_of(calls=[call]), answer_of(content="Sunny.")]
+    models = {"gpt-5": answers, "gpt-5-nano": answers}
+    async with FakeChatServer(answers=models) as server, AsyncOpenAI(base_url=server.base_url, api_key="k") as openai:
         print(precall.__file__, await runpy.run_path(sys.argv[2])["answer"](openai, "Weather in Rome?"))
 
 asyncio.run(main())

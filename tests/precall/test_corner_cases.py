@@ -29,7 +29,9 @@ def tool_of(function, **limits):
 
 
 def test_draft_slower_than_target():
-    run = compare([[generation(1.0, call("f"))]], [[sample(2.0, call("f"))]], lambda: [World().tool("f", Effect.PURE, 3.0)])
+    run = compare(
+        [[generation(1.0, call("f"))]], [[sample(2.0, call("f"))]], lambda: [World().tool("f", Effect.PURE, 3.0)]
+    )
     assert run.turn_ends_s == [4.0]
     assert run.outcomes == ["miss"]
     assert run.data(EventKind.DRAFT_ENDED, "is_cut_off") == [True]
@@ -138,8 +140,7 @@ def test_a_plain_tool_that_is_cancelled_runs_on_in_its_thread_and_its_result_is_
         await run_trajectory(run, target, [tool_of(work)], 1, ScriptedDraft(turns=[[sample(1.0, call("f"))]]))
         assert not has_ended.is_set()  # nobody has waited for it
         let_go.set()
-        while not has_ended.is_set():
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(has_ended.wait, 30.0)
         return run
 
     run = asyncio.run(_at_once(main))

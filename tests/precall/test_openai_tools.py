@@ -20,7 +20,9 @@ def test_a_tool_goes_out_as_it_came_in():
 
 
 def test_effects_are_declared_by_name_and_unknown_where_they_are_not():
-    tools = tools_from_openai([spec("f"), spec("g"), spec("h")], dict.fromkeys("fgh", print), {"f": "read", "g": Effect.PURE})
+    tools = tools_from_openai(
+        [spec("f"), spec("g"), spec("h")], dict.fromkeys("fgh", print), {"f": "read", "g": Effect.PURE}
+    )
     assert [tool.effect for tool in tools] == [Effect.READ, Effect.PURE, Effect.UNKNOWN]
 
 

@@ -22,7 +22,7 @@ GOOD = answer_of(content="Hello.")
 
 
 async def ask(*answers, sampling=None, retries=AT_ONCE, limits=None, timeout_s=5.0):
-    """Send one request to a server with these answers; return the generation or the error, the server, and the usage."""
+    """Send one request to a server with these answers; return the generation or the error, the server, the usage."""
     async with FakeChatServer(answers=answers) as server:
         client = ChatClient(
             base_url=server.base_url, model="m", request_timeout_s=timeout_s, retries=retries, limits=limits
@@ -102,8 +102,8 @@ async def test_a_cancelled_pause_ends_the_request():
     async with FakeChatServer(answers=[Answer(status=503, events=(ERROR,)), GOOD]) as server:
         client = ChatClient(base_url=server.base_url, model="m", retries=patient)
         asking = asyncio.create_task(client.generate(MESSAGES, ()))
-        while not client.usage.num_retries:
-            await asyncio.sleep(0)
+        await server.until(lambda: len(server.requests) == 1)
+        await asyncio.sleep(0.1)  # for the answer to arrive; it ends alike if it has not
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking

@@ -45,7 +45,9 @@ def test_a_connection_or_stream_that_fails_is_tried_again(error):
     assert POLICY.delay_s(0, error) is not None
 
 
-@pytest.mark.parametrize("error", [ValueError("no JSON"), openai.APIError("x", REQUEST, body={"code": "invalid_prompt"})])
+@pytest.mark.parametrize(
+    "error", [ValueError("no JSON"), openai.APIError("x", REQUEST, body={"code": "invalid_prompt"})]
+)
 def test_an_answer_that_makes_no_sense_is_not_asked_for_again(error):
     assert POLICY.delay_s(0, error) is None
 

@@ -18,9 +18,7 @@ def said(prompt=10, output=4, cached=None, reasoning=None):
 
 def test_all_four_counts_are_read():
     usage = Usage.parse(said(cached=8, reasoning=3))
-    assert usage == Usage(
-        num_prompt_tokens=10, num_cached_prompt_tokens=8, num_output_tokens=4, num_reasoning_tokens=3
-    )
+    assert usage == Usage(num_prompt_tokens=10, num_cached_prompt_tokens=8, num_output_tokens=4, num_reasoning_tokens=3)
     assert usage.num_tokens == 14
 
 
