@@ -3,7 +3,8 @@
 Source: ours. What it knows comes from the events of the turns: per tool alpha (matched over confirmed calls), its
 precision (confirmed over predicted calls), G, g, T and calls per turn; over all turns the seconds that the draft works,
 and the tool-seconds of executions that were not used. Each is a mean that forgets: an average over the last `window`
-turns, calls or predictions, roughly, begun with a prior where there is one. Two rules follow.
+turns, calls or predictions, roughly. Alpha and precision of a tool that is new begin with what they are over all tools,
+and those with a prior. Two rules follow.
 
 - The draft is asked while the expected saving of a turn, the sum over tools of calls per turn times
   alpha min(T, G - g), is at least what a turn costs: `draft_price` times the draft's seconds plus `tool_price` times
@@ -43,18 +44,14 @@ class _Mean:
         self.value += (value - self.value) / self.weight
 
 
-def _prior() -> _Mean:
-    return _Mean(PRIOR, PRIOR_WEIGHT)
-
-
 @dataclass(slots=True)
 class _ToolEstimates:
-    alpha: _Mean = field(default_factory=_prior)
-    precision: _Mean = field(default_factory=_prior)
+    alpha: _Mean
+    precision: _Mean
+    calls_per_turn: _Mean
     G: _Mean = field(default_factory=_Mean)
     g: _Mean = field(default_factory=_Mean)
     T: _Mean = field(default_factory=_Mean)
-    calls_per_turn: _Mean = field(default_factory=_Mean)
     is_eligible: bool = True
 
     def saving_s(self, probability: float) -> float:
@@ -92,6 +89,10 @@ class AdaptiveSwitch:
         self._probe_share = probe_share
         self._random = random.Random(seed)
         self._tools: dict[str, _ToolEstimates] = {}
+        # Over all tools: what a tool that is new is taken to be like.
+        self._alpha = _Mean(PRIOR, PRIOR_WEIGHT)
+        self._precision = _Mean(PRIOR, PRIOR_WEIGHT)
+        self._num_turns = 0
         self._draft_s = _Mean()
         self._wasted_tool_s = _Mean()
         self._is_probing_again = False
@@ -142,25 +143,36 @@ class AdaptiveSwitch:
         if facts.G_s is None:
             return
         for key, is_predicted, is_eligible, tool_s in facts.confirmed:
-            tool = self._tools.setdefault(key.name, _ToolEstimates())
+            tool = self._tools.get(key.name) or self._new_tool(key.name)
             tool.is_eligible = is_eligible
             tool.G.add(facts.G_s, self._window)
             if tool_s is not None:
                 tool.T.add(tool_s, self._window)
             if facts.draft_s is not None:
                 tool.alpha.add(is_predicted, self._window)
+                self._alpha.add(is_predicted, self._window)
         confirmed = {key for key, *_ in facts.confirmed}
         for key, g_s in facts.predicted_s.items():
-            tool = self._tools.setdefault(key.name, _ToolEstimates())
+            tool = self._tools.get(key.name) or self._new_tool(key.name)
             tool.g.add(g_s, self._window)
             tool.precision.add(key in confirmed, self._window)
+            self._precision.add(key in confirmed, self._window)
         num_calls = Counter(key.name for key, *_ in facts.confirmed)
         for name, tool in self._tools.items():
             tool.calls_per_turn.add(num_calls[name], self._window)
+        self._num_turns += 1
         if facts.draft_s is not None:
             self._draft_s.add(facts.draft_s, self._window)
             self._wasted_tool_s.add(facts.wasted_tool_s, self._window)
             self._is_probing_again = facts.could_save_s >= self._cost_s(facts.draft_s, facts.wasted_tool_s) > 0.0
+
+    def _new_tool(self, name: str) -> _ToolEstimates:
+        tool = self._tools[name] = _ToolEstimates(
+            alpha=_Mean(self._alpha.value, PRIOR_WEIGHT),
+            precision=_Mean(self._precision.value, PRIOR_WEIGHT),
+            calls_per_turn=_Mean(0.0, min(self._num_turns, self._window)),
+        )
+        return tool
 
 
 @dataclass(slots=True, kw_only=True)

@@ -161,9 +161,11 @@ def _words(text: str) -> list[str]:
 
 
 def _item(value: Any, key: str | int) -> Any:
-    if not isinstance(value, dict if isinstance(key, str) else list):
-        raise LookupError(f"there is no {key!r}")
-    return value[key]
+    if isinstance(value, dict) and isinstance(key, str):
+        return value[key]
+    if isinstance(value, list) and isinstance(key, int):
+        return value[key]
+    raise LookupError(f"there is no {key!r}")
 
 
 def _is_integer(value: Any) -> bool:

@@ -126,6 +126,13 @@ def test_a_tool_that_is_predicted_and_never_asked_for_is_not_launched_either():
     assert switch.allows("f")
 
 
+def test_a_new_tool_is_taken_to_be_as_well_predicted_as_the_others():
+    wrong = [turn(name=f"tool {number}", right=False) for number in range(60)]
+    right = [turn(name=f"tool {number}") for number in range(60)]
+    assert not learned(*wrong).is_on
+    assert learned(*right).is_on
+
+
 def test_where_waste_costs_nothing_every_tool_is_launched():
     assert learned(*[turn(right=False)] * 60, tool_price=0.0).allows("f")
 
