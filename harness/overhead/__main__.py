@@ -1,11 +1,11 @@
 """`make overhead`: what the client adds to a turn, at 256 live agents against an engine that answers at once.
 
 Agents whose engine takes no time keep the client's loop busy without a pause, so that its CPU time over the turns is
-what a turn costs it; CPU time, unlike wall time, does not count what else the machine does. Arms run one after the other
-in blocks (harness/overhead/arms.py), each other block in reverse. Figures are means over blocks of differences within a
+what a turn costs it; unlike wall time, it does not count what else the machine does. Arms run one after the other in
+blocks (harness/overhead/arms.py), each other block in reverse. Figures are means over blocks of differences within a
 block between their 95 % limits, in milliseconds per turn; `added_ms_per_turn` is the median of `on_minus_streamed_ms`,
-and the noise floor the half-width for the streamed loop against itself. The last line on stdout is one JSON object, kept
-in results/bench/overhead.json.
+the noise floor the half-width for the streamed loop against itself. The last line on stdout is one JSON object, kept in
+results/bench/overhead.json.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""`python -m harness.overhead.instant_engine`: a chat-completions server that answers each request with a call, at once.
+"""`python -m harness.overhead.instant_engine`: a chat-completions server that answers each request with a call.
 
-Prints its port. A process of its own, so that its work is not the client's; it parses no more of a request than its
-length and whether it is streamed.
+It answers at once, and prints its port first. A process of its own, so that its work is not the client's; it parses no
+more of a request than its length and whether it is streamed.
 """
 
 import asyncio
