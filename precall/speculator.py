@@ -57,7 +57,7 @@ class Speculator:
         """Return a new trajectory, to be entered with `async with`. A `draft` of its own is for drafts that serve one
         trajectory, such as PatternDraft."""
         recorder = EventRecorder(f"trajectory {next(self._numbers)}", self._sink or _drop)
-        draft = draft or self._draft
+        draft = self._draft if draft is None else draft
         speculation: Speculation = NoSpeculation()
         if draft is not None:
             speculation = ClientSpeculation(
