@@ -1,12 +1,13 @@
 """What all tests stand on."""
 
-import asyncio
 import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import certifi
 import pytest
+
+from tests.task_leaks import noting_tasks_left
 
 END = "-----END CERTIFICATE-----\n"
 
@@ -28,19 +29,8 @@ def few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 @pytest.fixture
 def no_task_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test whose event loop still has a task when it is closed; asyncio cancels those in silence. Those by which
-    the loop closes generators that somebody dropped (openai does) are its own. The mark leaves_tasks is for tests of
-    just that."""
-    left: list[asyncio.Task[object]] = []
-    cancel_all = asyncio.runners._cancel_all_tasks  # pyright: ignore[reportAttributeAccessIssue]
-
-    def note_and_cancel(loop: asyncio.AbstractEventLoop) -> None:
-        running = (task for task in asyncio.all_tasks(loop) if not task.done())
-        left.extend(task for task in running if type(task.get_coro()).__name__ != "async_generator_athrow")
-        cancel_all(loop)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncio.runners, "_cancel_all_tasks", note_and_cancel)
+    """Fail a test whose event loop still has a task when it is closed; the mark leaves_tasks is for tests of that."""
+    with noting_tasks_left() as left:
         yield
     if request.node.get_closest_marker("leaves_tasks") is None:
         assert not left, f"tasks were left behind: {left}"

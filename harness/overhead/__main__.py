@@ -19,7 +19,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from openai import AsyncOpenAI
+import httpx
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from rich.console import Console
 
 from harness.bench import write_bench
@@ -64,7 +65,15 @@ async def measure(num_agents: int, num_turns: int, num_blocks: int) -> list[dict
     """Return, per block, the CPU milliseconds of a turn by arm."""
     console = Console(stderr=True)
     blocks: list[dict[str, float]] = []
-    async with instant_engine() as url, AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as openai:
+    # Connections enough, and as long as it takes to make one: the loop has no pause in which to look for them.
+    limits = httpx.Limits(
+        max_connections=2 * num_agents, max_keepalive_connections=2 * num_agents, keepalive_expiry=None
+    )
+    client = DefaultAsyncHttpxClient(limits=limits, timeout=None)
+    async with (
+        instant_engine() as url,
+        AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=None, http_client=client) as openai,
+    ):
         compared = arms(openai)
         for agent in compared.values():
             await cpu_ms_per_turn(agent, num_agents, 1)  # connections and caches, before anything is counted
