@@ -1,15 +1,19 @@
-"""The function-calling agent: hand each user turn to the target and loop until it answers without a call."""
+"""The loop of every agent: hand each user turn to the target and go on until the task says that it is done.
 
-from collections.abc import Sequence
+Agents differ in what their tasks bring (agents/task.py): prompts, tools, the form of observations, the end.
+The function-calling agent is the loop with nothing else.
+"""
+
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
-from agents.task import Task
+from agents.task import Environment, Step, Task
 from agents.trajectory import Status, Trajectory
 from precall.errors import BackendError, ConfigError
 from precall.events import EventKind, EventRecorder, now_s
 from precall.speculation import Speculation
-from precall.tools import Tool, ToolExecutor
+from precall.tools import ToolExecutor
 from precall.turn import Target, Turn, TurnRunner
 
 
@@ -27,36 +31,47 @@ class FunctionCallingAgent:
         *,
         target: Target,
         speculation: Speculation,
-        tools: Sequence[Tool],
         executor: ToolExecutor,
         recorder: EventRecorder,
     ) -> Trajectory:
-        """Work on `task` to its end and return the trajectory. A failed backend ends it with status FAILED; whatever
-        happens, nothing that speculation started outlives the call."""
-        runner = TurnRunner(target, speculation, tools, executor, recorder)
+        """Work on `task` to its end and return the trajectory, graded where the task has a judge. A failed backend ends
+        it with status FAILED; whatever happens, nothing that speculation started outlives the call, and the task's
+        environment is closed after it."""
+        async with task.open() as environment:
+            runner = TurnRunner(target, speculation, environment.tools, executor, recorder)
+            trajectory = await self._work(task, runner, speculation, recorder)
+            return await _graded(trajectory, environment, recorder)
+
+    async def _work(
+        self, task: Task, runner: TurnRunner, speculation: Speculation, recorder: EventRecorder
+    ) -> Trajectory:
         started_s = now_s()
+        messages: list[dict[str, Any]] = []
         turns: list[Turn] = []
         user_turn_of: list[int] = []
         status, error = Status.FAILED, None  # until it has ended otherwise, also when it is cancelled
-        is_within_limit = True
         recorder.emit(EventKind.TRAJECTORY_STARTED)
         try:
-            messages: list[dict[str, Any]] = []
+            ended = Status.FINISHED
             for index, user_turn in enumerate(task.user_turns):
                 messages.extend(user_turn)
-                num_turns = 0
-                while is_within_limit:
+                first, step = len(turns), ()
+                while not isinstance(step, Status):
+                    messages.extend(step)
                     async with aclosing(runner.run_response(messages)) as response:
                         async for turn in response:
                             turns.append(turn)
                             user_turn_of.append(index)
-                            num_turns += 1
-                            if num_turns == self._max_turns:
+                            step = self._after_turn(task, turns[first:])
+                            if not turn.generation.is_continued:
+                                continue
+                            if isinstance(step, Status):
                                 break  # a response of several turns goes no further than separate ones would
-                    if not turns[-1].generation.tool_calls:
-                        break
-                    is_within_limit = num_turns < self._max_turns
-            status = Status.FINISHED if is_within_limit else Status.TURN_LIMIT
+                            assert not step, "nothing can be said to the target in the middle of a response"
+                ended = step
+                if ended is not Status.FINISHED:
+                    break
+            status = ended
         except BackendError as failure:
             error = str(failure)
         finally:
@@ -71,4 +86,26 @@ class FunctionCallingAgent:
             started_s=started_s,
             finished_s=now_s(),
             error=error,
+            messages=tuple(messages),
         )
+
+    def _after_turn(self, task: Task, turns: list[Turn]) -> Step:
+        step = task.after_turn(turns)
+        if not isinstance(step, Status) and len(turns) == self._max_turns:
+            return Status.TURN_LIMIT
+        return step
+
+
+async def _graded(trajectory: Trajectory, environment: Environment, recorder: EventRecorder) -> Trajectory:
+    if environment.grade is None or trajectory.status is Status.FAILED:
+        return trajectory
+    started_s = now_s()
+    grade = await environment.grade(trajectory)
+    recorder.emit(
+        EventKind.TRAJECTORY_GRADED,
+        is_solved=grade.is_solved,
+        workspace_hash=grade.workspace_hash,
+        duration_s=now_s() - started_s,
+        details=dict(grade.details),
+    )
+    return replace(trajectory, grade=grade)

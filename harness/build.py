@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import zlib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -29,14 +29,12 @@ from harness.schema import (
     ModelConfig,
     Platform,
     SimulatedEngineConfig,
-    TaskSource,
-    WorkloadConfig,
 )
-from harness.workloads.bfcl import load_bfcl
-from harness.workloads.pocket import load_pocket, load_pocket_by_id
+from harness.workloads.load import load_tasks, tasks_among
 from precall.adaptive import AdaptiveSwitch
 from precall.chat import Sampling
 from precall.errors import ConfigError
+from precall.policy import LaunchPolicy
 from precall.rate_limits import RateLimits
 from precall.retries import RetryPolicy
 
@@ -208,13 +206,10 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
     num_tasks = config.agent.num_agents * config.agent.tasks_per_agent
     workload = config.workload
     if workload.trajectories is None:
-        seed = _seed(config.seed, selection)
-        if workload.source is TaskSource.pocket:
-            return load_pocket(num_tasks=num_tasks, seed=seed)
-        return load_bfcl(workload.categories, num_tasks=num_tasks, seed=seed)
+        return load_tasks(config, num_tasks, _seed(config.seed, selection))
     recorded = _read_file(workload.trajectories)
     wanted = {trajectory.task_id for trajectory in recorded.trajectories}
-    found = tasks_among(workload, wanted)
+    found = tasks_among(config, wanted)
     if len(found) < num_tasks:
         raise ConfigError(
             f"{workload.trajectories} has trajectories for {len(found)} tasks of workload {workload.name}; "
@@ -222,18 +217,6 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
         )
     start = _seed(config.seed, selection) % len(found)
     return (found[start:] + found[:start])[:num_tasks]
-
-
-def tasks_among(workload: WorkloadConfig, task_ids: Collection[str]) -> list[Task]:
-    """Return the tasks of a workload that have one of these ids, in an order of their own."""
-    if workload.source is TaskSource.pocket:
-        return load_pocket_by_id(sorted(task_ids))
-    return [task for task in _all_bfcl_tasks(tuple(workload.categories)) if task.task_id in task_ids]
-
-
-@functools.cache
-def _all_bfcl_tasks(categories: tuple[str, ...]) -> list[Task]:
-    return load_bfcl(categories, num_tasks=None, seed=0)
 
 
 @functools.cache
@@ -320,6 +303,12 @@ def latency_of(config: Config, G_s: float | None) -> Latency:
             )
         mean_s = latency.mean_g * G_s
     return Latency(kind=LatencyKind(latency.kind), mean_s=mean_s, std_s=latency.relative_std * mean_s)
+
+
+def policy_of(config: Config) -> LaunchPolicy:
+    """Return which predicted calls may be launched."""
+    speculation = config.speculation
+    return LaunchPolicy(max_executions_per_turn=speculation.max_executions_per_turn, is_forking=speculation.is_forking)
 
 
 def switch_of(config: Config) -> AdaptiveSwitch | None:

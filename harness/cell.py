@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from agents.mini_trajectory import write_mini_trajectory
 from agents.task import Task
 from agents.trajectory import Trajectory
 from harness import build, provenance
@@ -31,10 +32,10 @@ from harness.replay.trajectories import RecordedTrajectory, write_trajectories
 from harness.runner import ArmRun, run_arm
 from harness.schema import BackendKind, Config, Speculation
 from harness.sweep import Cell
+from harness.workloads.swe_bench import write_predictions
 from precall.calls import CallKey, ToolCall, canonical_key
 from precall.cost_model.turns import TurnTimes
 from precall.errors import BackendError, MalformedCallError
-from precall.policy import LaunchPolicy
 from precall.tools import Effect, Tool
 
 OnRun = Callable[[str, dict[str, Any]], None]
@@ -109,9 +110,19 @@ async def run_cell(
         finished = [trajectory for agent in run.trajectories for trajectory in agent]
         trajectories = record(finished, run.events, f"{cell.cell_id}, run {run.arm}")
         write_trajectories(folder.path / f"trajectories-{run.arm}.jsonl", trajectories)
+        _write_graded(folder.path, run.arm, finished, config.model.name)
     folder.write_json("metrics.json", metrics)
     folder.finish("finished")
     return metrics
+
+
+def _write_graded(folder: Path, arm: str, trajectories: Sequence[Trajectory], model_name: str) -> None:
+    """Write what others read of graded trajectories: mini-swe-agent's inspector, and SWE-bench's judge the patches."""
+    graded = [trajectory for trajectory in trajectories if trajectory.grade is not None]
+    for trajectory in graded:
+        write_mini_trajectory(folder / f"trajectories-{arm}", trajectory, model_name)
+    if any(trajectory.grade is not None and "model_patch" in trajectory.grade.details for trajectory in graded):
+        write_predictions(folder / f"predictions-{arm}.jsonl", graded, model_name)
 
 
 def _compare(
@@ -196,7 +207,7 @@ def _turn_times(
     hits as the recording and the launch policy have them."""
     injector = LatencyInjector(latency, task_id=task.task_id, seed=config.seed)
     tools = {tool.name: tool for tool in task.make_tools()}
-    policy = LaunchPolicy(max_executions_per_turn=config.speculation.max_executions_per_turn)
+    policy = build.policy_of(config)
     num_confirmed: dict[Any, int] = {}
     turns = []
     for index, turn in enumerate(trajectory.turns):

@@ -22,7 +22,6 @@ from precall.drafts.chat_model import ChatDraft
 from precall.drafts.protocol import Draft
 from precall.events import EventRecorder
 from precall.limits import ToolLimiter
-from precall.policy import LaunchPolicy
 from precall.resident_target import ResidentTarget
 from precall.speculation import ClientSpeculation, NoSpeculation
 from precall.spending import SpendingCap
@@ -57,7 +56,7 @@ async def participants(
     draft_clients = [client_of(server, config.draft.model) for server in servers[1:]]
     renderer = build.renderer_of(config.model) if recorded else None
     draft_renderer = build.renderer_of(config.draft.model) if recorded and draft_clients else None
-    policy = LaunchPolicy(max_executions_per_turn=config.speculation.max_executions_per_turn)
+    policy = build.policy_of(config)
     limiter, switch, cap = ToolLimiter(), build.switch_of(config), None
     if config.speculation.max_draft_usd is not None and draft_clients:
         cap = SpendingCap(config.speculation.max_draft_usd, draft_price(config), *draft_clients)

@@ -36,8 +36,9 @@ MakeParticipants = Callable[[Task, EventRecorder, int], Participants]
 class ArmRun:
     """What one run of one arm left: events, trajectories per agent, and what the servers counted meanwhile.
 
-    `wall_s` is from the first request to the end of the last agent; `counters` are differences of the target's
-    counters; `cpu_s` is the CPU time of the target's processes, None where it cannot be seen.
+    `wall_s` is from the first request to the end of the last agent, opening and grading environments included;
+    `counters` are differences of the target's counters; `cpu_s` is the CPU time of the target's processes, None where
+    it cannot be seen.
     """
 
     arm: str
@@ -74,7 +75,6 @@ async def run_arm(
                 task,
                 target=participants.target,
                 speculation=participants.speculation,
-                tools=task.make_tools(),
                 executor=participants.executor,
                 recorder=recorder,
             )

@@ -142,17 +142,51 @@ class BackendConfig:
 class TaskSource(Enum):
     bfcl = "bfcl"
     pocket = "pocket"  # the project's own world of tools, harness/pocket/
+    swe_local = "swe_local"  # small repositories of our own, harness/workloads/swe_local/
+    swe_bench = "swe_bench"  # SWE-bench's schema and images
+    # the reasoning agent's, harness/workloads/reasoning.py
+    reasoning_local = "reasoning_local"  # our own problems and questions
+    gsm8k = "gsm8k"
+    math500 = "math500"
+    aime = "aime"
+    hotpotqa = "hotpotqa"
+
+
+class AgentKind(Enum):
+    function_calling = "function_calling"  # the tools that the task brings
+    swe = "swe"  # a repository and bash, in the manner of mini-swe-agent
+    swe_tools = "swe_tools"  # a repository and the tools open, search, edit, run_tests
+    reasoning = "reasoning"  # a problem or a question, and the tools python and search
+
+
+AGENTS = {
+    TaskSource.bfcl: (AgentKind.function_calling,),
+    TaskSource.pocket: (AgentKind.function_calling,),
+    TaskSource.swe_local: (AgentKind.swe, AgentKind.swe_tools),
+    TaskSource.swe_bench: (AgentKind.swe, AgentKind.swe_tools),
+    TaskSource.reasoning_local: (AgentKind.reasoning,),
+    TaskSource.gsm8k: (AgentKind.reasoning,),
+    TaskSource.math500: (AgentKind.reasoning,),
+    TaskSource.aime: (AgentKind.reasoning,),
+    TaskSource.hotpotqa: (AgentKind.reasoning,),
+}
+"""Which agents work on the tasks of a source."""
 
 
 @dataclass(kw_only=True)
 class WorkloadConfig:
-    """Which tasks: those of `source`, for BFCL of these `categories`. For replay also which trajectories: those of the
-    file `trajectories`, or, for BFCL, built from accepted answers with modelled reasoning (words, lognormal) and a
-    draft that is right in a `hit_rate` share of its samples."""
+    """Which tasks: those of `source`, for BFCL of these `categories`, for sources on the hub those of `dataset` (a hub
+    name, or a file of rows), for SWE-bench of its `split`, in the images that `images` names ({instance} stands for the
+    instance). For replay also which trajectories: those of the file `trajectories`, or, for BFCL, built from accepted
+    answers with modelled reasoning (words, lognormal) and a draft that is right in a `hit_rate` share of its
+    samples."""
 
     name: str = MISSING
     source: TaskSource = TaskSource.bfcl
     categories: list[str] = field(default_factory=list)
+    dataset: str = ""
+    split: str = "test"
+    images: str = ""
     trajectories: str | None = None
     hit_rate: float = 0.8
     reasoning_words_mean: float = 100.0
@@ -162,17 +196,24 @@ class WorkloadConfig:
 
 @dataclass(kw_only=True)
 class AgentConfig:
+    """Which agent, and how many of it. `command_timeout_s` bounds a command or a run of tests of an SWE agent."""
+
     name: str = MISSING
+    kind: AgentKind = AgentKind.function_calling
     num_agents: int = MISSING
     tasks_per_agent: int = MISSING
     max_turns: int = 20
+    command_timeout_s: float = 60.0
 
 
 @dataclass(kw_only=True)
 class SpeculationConfig:
+    """With `is_forking`, calls that change a workspace and nothing else are launched ahead too, in forks of it."""
+
     mode: Speculation = MISSING
     max_executions_per_turn: int = 16
     max_draft_usd: float | None = None  # of one run of an arm, by `prices`; then the draft is not asked any more
+    is_forking: bool = True
     is_adaptive: bool = False  # precall/adaptive.py; the cost model's prediction is that of speculation always on
 
 
@@ -274,12 +315,7 @@ def check(config: Config) -> None:
             f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {config.draft.model.is_replay}; "
             "both must replay or neither."
         )
-    workload = config.workload
-    if config.model.is_replay and workload.source is not TaskSource.bfcl and workload.trajectories is None:
-        raise ConfigError(
-            f"model {config.model.name} replays and workload.trajectories is null; trajectories can be built for BFCL "
-            f"alone. Name a file that a run of workload={workload.name} has recorded, or choose a live model."
-        )
+    _check_workload(config)
     draft = config.draft
     if speculates and not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:
         raise ConfigError(
@@ -307,6 +343,28 @@ def check(config: Config) -> None:
         )
     if backend.kind is BackendKind.external and not backend.url:
         raise ConfigError("backend.url is empty; an external backend needs the endpoint's address, which ends in /v1.")
+
+
+def _check_workload(config: Config) -> None:
+    workload = config.workload
+    if config.model.is_replay and workload.source is not TaskSource.bfcl and workload.trajectories is None:
+        raise ConfigError(
+            f"model {config.model.name} replays and workload.trajectories is null; trajectories can be built for BFCL "
+            f"alone. Name a file that a run of workload={workload.name} has recorded, or choose a live model."
+        )
+    agents = AGENTS[workload.source]
+    if config.agent.kind not in agents:
+        raise ConfigError(
+            f"agent.kind is {config.agent.kind.value} and workload {workload.name} has tasks for "
+            f"{' and '.join(kind.value for kind in agents)}. Use agent={agents[0].value}."
+        )
+    if not 0.0 < config.agent.command_timeout_s < float("inf"):
+        raise ConfigError(f"agent.command_timeout_s is {config.agent.command_timeout_s}; it must be above 0.")
+    if workload.source is TaskSource.swe_bench and not (workload.dataset and "{instance}" in workload.images):
+        raise ConfigError(
+            f"workload.dataset is {workload.dataset!r} and workload.images is {workload.images!r}; the first must name "
+            "a data set or a file, and the second must hold {instance}. Use workload=swe_bench_lite."
+        )
 
 
 def _check_simulated(config: Config) -> None:

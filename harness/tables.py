@@ -18,6 +18,8 @@ CELLS = "cells.parquet"
 
 # Columns by where they come from; the metrics are those of harness/metrics.
 OF_BOTH_ARMS = (
+    "num_graded",
+    "num_solved",
     "generation_s",
     "answer_s",
     "ttft_s",
@@ -183,6 +185,8 @@ def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
         "draft_s": _frame_mean(rows, "draft_s"),
         "call_acceptance_rate": _frame_mean(rows, "call_acceptance_rate"),
         "eligible_share": _frame_mean(rows, "eligible_share"),
+        "solved_share_base": _share(rows, "num_solved_base", "num_graded_base"),
+        "solved_share_spec": _share(rows, "num_solved_spec", "num_graded_spec"),
         # Rows that were written before this was counted have not measured it.
         "fired_share": _frame_mean(rows, "fired_share") if "fired_share" in rows else None,
         "executed_share": _share(rows, "num_executed", "num_confirmed"),

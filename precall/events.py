@@ -36,6 +36,8 @@ class EventKind(StrEnum):
     OUTPUT_POSTED = "output_posted"  # name, arguments, is_running: the tool cache has taken it
     POST_FAILED = "post_failed"  # name, arguments, is_running, status (None: there was no answer), message
     TRAJECTORY_FINISHED = "trajectory_finished"  # status, message
+    TRAJECTORY_GRADED = "trajectory_graded"
+    # is_solved (None: not known), workspace_hash, duration_s (of the judge), details
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,8 @@ if [ "$platform" = cpu ]; then
     install_cpu_torch
 fi
 log "$(grep -c '==' "$lock") packages of $lock"
-# The lock is complete, so nothing is resolved: bfcl-eval, for one, pins versions that it does not need here.
+# The lock is complete, so nothing is resolved: bfcl-eval pins versions that it does not need here, and mini-swe-agent
+# asks for clients of models (litellm) that its prompts and its inspector do not use.
 "$venv/bin/pip" install --no-deps --progress-bar on -r "$lock" | grep -vE '^(Requirement already|Looking in|  )' || true
 "$venv/bin/python" - <<'P'
 import bfcl_eval, hydra, openai, torch, transformers, vllm, wandb  # noqa: F401

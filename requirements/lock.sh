@@ -11,3 +11,5 @@ compile --python-platform x86_64-manylinux_2_28 --override overrides-cpu.txt \
 compile --python-platform x86_64-manylinux_2_35 cuda.in -o cuda.txt
 # Installed without its dependencies: it pins numpy 1.26.4 and much that only its own evaluation needs.
 echo "bfcl-eval==2026.3.23" | tee -a cpu.txt >>cuda.txt
+# Likewise: neither its templates nor its inspector need litellm, tenacity or prompt_toolkit.
+echo "mini-swe-agent==2.4.6" | tee -a cpu.txt >>cuda.txt

@@ -1,5 +1,7 @@
 """What all tests stand on."""
 
+import asyncio
+import functools
 import gc
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +9,9 @@ from pathlib import Path
 import certifi
 import pytest
 
+from agents.sandbox.results import SandboxError
+from agents.sandbox.sandbox import Sandbox
+from tests.agents.sandbox.sandboxes import SMALL, empty_workspace
 from tests.task_leaks import noting_tasks_left
 
 END = "-----END CERTIFICATE-----\n"
@@ -34,3 +39,35 @@ def no_task_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
     if request.node.get_closest_marker("leaves_tasks") is None:
         assert not left, f"tasks were left behind: {left}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs the sandbox where it cannot run, with the reason; `make doctor` says how to get it."""
+    names = ("sandbox", "forks", "interpreter", "reasoning")
+    folders = tuple(f"tests/agents/{name}/" for name in names)
+    sandboxed = [
+        item
+        for item in items
+        if item.get_closest_marker("sandbox") or any(folder in str(item.path) for folder in folders)
+    ]
+    if not sandboxed or (reason := _why_there_is_no_sandbox()) is None:
+        return
+    for item in sandboxed:
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def sandbox_here() -> None:
+    """Skip the test where the sandbox cannot run."""
+    if (reason := _why_there_is_no_sandbox()) is not None:
+        pytest.skip(reason)
+
+
+@functools.cache
+def _why_there_is_no_sandbox() -> str | None:
+    try:
+        with empty_workspace() as workspace:
+            finished = asyncio.run(Sandbox(SMALL).run(["true"], workspace, timeout_s=20.0))
+    except (SandboxError, OSError, TimeoutError) as error:
+        return f"the sandbox does not run here: {error}"
+    return None if finished.returncode == 0 else f"the sandbox does not run here: {finished.stderr.strip()}"

@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from precall.errors import ForkError
@@ -34,15 +35,16 @@ def remove_tree(path: Path) -> None:
             raise OSError(f"{path} could not be removed: {ran.stderr.strip()[:500]}")
 
 
-def fingerprint(folder: Path) -> str:
-    """Return a hash of all names, kinds, permission bits, link targets and contents below `folder`.
+def fingerprint(folder: Path, *, without: Collection[str] = ()) -> str:
+    """Return a hash of all names, kinds, permission bits, link targets and contents below `folder`, but for what has a
+    name in `without`.
 
     Times and owners do not count: they tell when and as whom a program ran.
     """
     total = hashlib.sha256()
     for parent, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted((*folders, *files)):
+        folders[:] = sorted(set(folders).difference(without))
+        for name in sorted({*folders, *files}.difference(without)):
             path = Path(parent, name)
             info = path.lstat()
             entry = [os.fsencode(path.relative_to(folder)), f"{info.st_mode:o}".encode()]

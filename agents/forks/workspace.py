@@ -75,6 +75,12 @@ class Workspace:
             self.version += 1
             return await self._sandbox.run(command, self.tree, timeout_s=timeout_s)
 
+    async def look(self, command: Sequence[str], *, timeout_s: float) -> Finished:
+        """Run `command`, which changes nothing, in place. Forks stay good: the version is not raised."""
+        async with self._busy:  # a commit may move the tree
+            await self._finish_commit()
+            return await self._sandbox.run(command, self.tree, timeout_s=timeout_s)
+
     async def fork(self) -> "Fork":
         """Return a fork of the state at this moment. Raises ForkError when it cannot be made."""
         making = self._start(self._make_fork())

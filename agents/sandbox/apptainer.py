@@ -8,35 +8,46 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.sandbox.launch import GATE, WORKSPACE, Launch, View, inner_environment
+from agents.sandbox.launch import GATE, WORKSPACE, Launch, ReadOnly, View, inner_environment
 from agents.sandbox.limits import Limits
 from agents.sandbox.overlay import Overlay
 from agents.sandbox.results import SandboxError
 
 
 class Apptainer:
-    """Isolates commands with Apptainer, in the container image `image`."""
+    """Isolates commands with Apptainer, in the container image `image`: a file, a folder, or a URI such as docker://.
 
-    def __init__(self, image: Path) -> None:
+    The workspace is bound at `folder`, over what the image has there; `python_prefix` is the Python that is found first
+    in the image.
+    """
+
+    def __init__(self, image: Path | str, *, folder: str = WORKSPACE, python_prefix: Path | None = None) -> None:
         program = shutil.which("apptainer")
         if program is None:
             raise SandboxError("apptainer is not here. On a cluster load its module: module load apptainer")
         self._program = program
-        self._image = image
+        self._image = str(image)
+        self._folder = folder
+        self._environment = inner_environment(python_prefix)
 
-    def launch(self, command: Sequence[str], view: View, limits: Limits) -> Launch:
+    def launch(self, command: Sequence[str], view: View, limits: Limits, gate: Sequence[str] = GATE) -> Launch:
         if isinstance(view, Overlay):
             raise SandboxError("Forks by overlay need bubblewrap; make them by copying where Apptainer is used.")
+        if isinstance(view, ReadOnly):
+            raise SandboxError(
+                "Apptainer's /tmp can be written to. What must write nothing, as the interpreter of the "
+                "tool `python`, needs bubblewrap."
+            )
         if "," in str(view) or ":" in str(view):
             raise SandboxError(f"{view} holds a comma or colon, which end an option of Apptainer. Rename the folder.")
-        variables = inner_environment(None).items()
+        variables = self._environment.items()
         arguments = [
             *(self._program, "--quiet", "exec", "--containall", "--cleanenv", "--no-home", "--no-privs"),
             *("--net", "--network", "none", "--hostname", "sandbox"),
-            *("--bind", f"{view}:{WORKSPACE}:rw", "--pwd", WORKSPACE),
+            *("--bind", f"{view}:{self._folder}:rw", "--pwd", self._folder),
             *(word for name, value in variables for word in ("--env", f"{name}={value}")),
-            str(self._image),
-            *GATE,
+            self._image,
+            *gate,
             *limits.prlimit(),
             *command,
         ]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.sandbox.identity import become_sandbox_user, stage
-from agents.sandbox.launch import GATE, HOST_ENVIRONMENT, WORKSPACE, Launch, View, inner_environment
+from agents.sandbox.launch import GATE, HOST_ENVIRONMENT, WORKSPACE, Launch, ReadOnly, View, inner_environment
 from agents.sandbox.limits import MIB, Limits
 from agents.sandbox.overlay import Overlay
 from agents.sandbox.results import SandboxError
@@ -40,8 +40,8 @@ class Bubblewrap:
         self._prefixes = sorted(prefix for prefix in prefixes if not prefix.is_relative_to("/usr"))
         self._python_prefix = Path(sys.prefix).resolve()
 
-    def launch(self, command: Sequence[str], view: View, limits: Limits) -> Launch:
-        place = view.root if isinstance(view, Overlay) else view
+    def launch(self, command: Sequence[str], view: View, limits: Limits, gate: Sequence[str] = GATE) -> Launch:
+        place = _place(view)
         see, [root, *prefixes] = stage([place.resolve(), *self._prefixes])
         mount, workspace = view.mount(root) if isinstance(view, Overlay) else ([], root)
         status_here, status = os.pipe()
@@ -53,17 +53,27 @@ class Bubblewrap:
             "bwrap",
             *_isolation(status, data[0]),
             *_system(data[1], data[2]),
-            *_scratch(limits),
+            *_scratch(limits, is_writable=not isinstance(view, ReadOnly)),
             *(word for pair in zip(prefixes, self._prefixes, strict=True) for word in ("--ro-bind", *map(str, pair))),
-            *("--bind", str(workspace), WORKSPACE),
+            *("--ro-bind" if isinstance(view, ReadOnly) else "--bind", str(workspace), WORKSPACE),
             *("--remount-ro", "/", "--chdir", WORKSPACE),
             *_environment(inner_environment(self._python_prefix)),
             "--",
-            *GATE,
+            *gate,
             *limits.prlimit(),
             *command,
         ]
         return Launch(arguments=arguments, descriptors=[status, *data], status=status_here)
+
+
+def _place(view: View) -> Path:
+    match view:
+        case Overlay():
+            return view.root
+        case ReadOnly():
+            return view.folder
+        case Path():
+            return view
 
 
 def _isolation(status: int, seccomp: int) -> list[str]:
@@ -87,12 +97,13 @@ def _system(passwd: int, group: int) -> list[str]:
     return [*words, "--ro-bind-data", str(passwd), "/etc/passwd", "--ro-bind-data", str(group), "/etc/group"]
 
 
-def _scratch(limits: Limits) -> list[str]:
+def _scratch(limits: Limits, *, is_writable: bool) -> list[str]:
     # What bubblewrap mounts itself (/ and /dev) is a tmpfs without a limit: it is made read-only.
     size = str(limits.max_tmp_mib * MIB)
     return [
         *("--proc", "/proc", "--dev", "/dev", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"),
         *("--size", size, "--tmpfs", "/tmp"),
+        *(() if is_writable else ("--remount-ro", "/tmp", "--remount-ro", "/dev/shm")),
     ]
 
 

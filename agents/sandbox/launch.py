@@ -11,8 +11,16 @@ from agents.sandbox.overlay import Overlay
 WORKSPACE = "/workspace"
 """Where every sandboxed program finds its workspace, so that forks and the original look the same from inside."""
 
-View = Path | Overlay
-"""What stands at WORKSPACE: a folder as it is, or an overlay on one."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOnly:
+    """A folder to read. With it no folder at all can be written to, /tmp and /dev/shm included."""
+
+    folder: Path
+
+
+View = Path | Overlay | ReadOnly
+"""What stands at WORKSPACE: a folder as it is, an overlay on one, or one to read."""
 
 HOST_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 """What the isolating program itself is started with: a program inside could read more of it than its own."""
@@ -35,12 +43,16 @@ GATE = ("/bin/sh", "-c", 'echo ready >&0; read -r go && exec "$@" </dev/null', "
 """Stands before every command, with a socket as its stdin: says that the set-up is done, and lets the command begin
 when it is told so; when we have died meanwhile, it ends."""
 
+TALKING_GATE = ("/bin/sh", "-c", 'echo ready >&0; read -r go && exec "$@"', "sh")
+"""The same, and the command keeps the socket as its stdin."""
+
 
 class Launcher(Protocol):
     """Isolates commands."""
 
-    def launch(self, command: Sequence[str], view: View, limits: Limits) -> Launch:
-        """Return how to start `command` with `view` at WORKSPACE. Raises SandboxError when that is impossible here."""
+    def launch(self, command: Sequence[str], view: View, limits: Limits, gate: Sequence[str] = GATE) -> Launch:
+        """Return how to start `command`, behind `gate`, with `view` at WORKSPACE. Raises SandboxError when that is
+        impossible here."""
         ...
 
 

@@ -19,7 +19,7 @@ class Processes:
 
     def __init__(self, outer: asyncio.subprocess.Process, gate: socket.socket) -> None:
         self.outer = outer
-        self._gate = gate
+        self.gate = gate
         self.init: int | None = None
         self._init_descriptor: int | None = None
         self._status: asyncio.StreamReader | None = None
@@ -40,17 +40,20 @@ class Processes:
         )
         self._status = reader
 
-    async def begin(self) -> None:
-        """Learn the sandbox's first process, with which all others end, and let the command begin.
+    async def begin(self) -> bool:
+        """Learn the sandbox's first process, with which all others end, let the command begin, and return whether it
+        does.
 
-        When the set-up fails it does not begin, and `wait` returns None. Raises SandboxError when it does not end.
+        When the set-up fails it does not, and `wait` returns None. Raises SandboxError when the set-up does not end.
         """
         try:
             async with asyncio.timeout(SETUP_TIMEOUT_S):
                 await self._learn_init()
                 loop = asyncio.get_running_loop()
-                if await loop.sock_recv(self._gate, len(b"ready\n")):
-                    await loop.sock_sendall(self._gate, b"go\n")
+                is_ready = bool(await loop.sock_recv(self.gate, len(b"ready\n")))
+                if is_ready:
+                    await loop.sock_sendall(self.gate, b"go\n")
+                return is_ready
         except TimeoutError as error:
             raise SandboxError(
                 f"The sandbox was not set up within {SETUP_TIMEOUT_S:g} s. Is the machine overloaded?"
@@ -89,7 +92,7 @@ class Processes:
         return exit_code
 
     def close(self) -> None:
-        self._gate.close()
+        self.gate.close()
         if self._init_descriptor is not None:
             os.close(self._init_descriptor)
             self._init_descriptor = None

@@ -3,11 +3,10 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from agents.sandbox.bubblewrap import Bubblewrap
 from agents.sandbox.identity import sandbox_uid
-from agents.sandbox.launch import Launcher, View
+from agents.sandbox.launch import GATE, Launch, Launcher, ReadOnly, View
 from agents.sandbox.limits import Limit, Limits
 from agents.sandbox.output import read_cut
 from agents.sandbox.processes import Processes, start
@@ -23,15 +22,18 @@ class Sandbox:
         self.limits = limits or Limits()
         self._launcher = launcher or Bubblewrap()
 
+    def launch(self, command: Sequence[str], view: View, *, gate: Sequence[str]) -> Launch:
+        return self._launcher.launch(command, view, self.limits, gate)
+
     async def run(self, command: Sequence[str], view: View, *, timeout_s: float) -> Finished:
         """Run `command` with `view` as its workspace and working folder, and return when its last process is gone.
 
         Background processes end with the command. Cancelling the call kills everything. Raises SandboxError when the
         sandbox cannot be set up.
         """
-        _check_owner(written_folder(view))
+        check_owner(view)
         started_s = time.monotonic()
-        async with start(self._launcher.launch(command, view, self.limits)) as processes:
+        async with start(self.launch(command, view, gate=GATE)) as processes:
             max_bytes = self.limits.max_output_kib * 1024
             outputs = [asyncio.create_task(read_cut(stream, max_bytes)) for stream in processes.outputs]
             try:
@@ -43,7 +45,7 @@ class Sandbox:
                     output.cancel()
             returncode = await processes.wait()
         if stopped_by is None and returncode is None:
-            raise SandboxError(_setup_message(stderr))
+            raise SandboxError(setup_message(stderr))
         if stopped_by is None and await asyncio.to_thread(is_too_large, view, self.limits):
             stopped_by = Limit.SIZE
         return Finished(
@@ -70,7 +72,11 @@ class Sandbox:
             await asyncio.gather(ended, watched, return_exceptions=True)
 
 
-def _check_owner(folder: Path) -> None:
+def check_owner(view: View) -> None:
+    """Raise SandboxError when sandboxed programs could not write where they should."""
+    if isinstance(view, ReadOnly):
+        return
+    folder = written_folder(view)
     owner, wanted = folder.stat(follow_symlinks=False).st_uid, sandbox_uid()
     if owner != wanted:
         raise SandboxError(
@@ -79,7 +85,7 @@ def _check_owner(folder: Path) -> None:
         )
 
 
-def _setup_message(stderr: str) -> str:
+def setup_message(stderr: str) -> str:
     return (
         f"The sandbox could not be set up: {stderr.strip() or 'no message'}. bubblewrap needs version 0.8 or later and "
         "user namespaces: `unshare -Urm true` must work. In a container start it with them allowed, on Ubuntu see "

@@ -7,6 +7,9 @@ kernel that no tool needs.
 
 import errno
 import struct
+from collections.abc import Iterable
+
+Instruction = tuple[int, int, int, int]
 
 REFUSED = {
     "shmget": 29,
@@ -47,6 +50,20 @@ REFUSED = {
     "mount_setattr": 442,
     "memfd_secret": 447,
 }
+REFUSED_TO_INTERPRETERS = {
+    "mq_open": 240,  # queues and semaphores outlive the process
+    "semget": 64,
+    "vfork": 58,  # another program is another state
+    "execve": 59,
+    "execveat": 322,
+    "kill": 62,  # signals to other processes
+    "tkill": 200,
+    "rt_sigqueueinfo": 129,
+    "rt_tgsigqueueinfo": 297,
+    "pidfd_send_signal": 424,
+}
+"""What the interpreter of the tool `python` is refused beside: with it, a snippet reaches its own process alone, so
+that a fork of the process is a fork of all that the snippet can change."""
 SOCKET = 41
 SOCKET_FAMILIES = (1, 2, 10, 16)  # unix, internet 4 and 6, netlink: all of them end at the network namespace
 
@@ -58,7 +75,21 @@ _NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENT_0_OFFSET = 0, 4, 16
 
 
 def filter_program() -> bytes:
-    """Return the filter as the kernel's array of sock_filter."""
+    """Return the filter of every sandboxed program, as the kernel's array of sock_filter."""
+    program = _refuse(REFUSED.values())
+    program += [(_EQUAL, 1, 0, SOCKET), (_RETURN, 0, 0, _ALLOW), (_LOAD, 0, 0, _ARGUMENT_0_OFFSET)]
+    for family in SOCKET_FAMILIES:
+        program += [(_EQUAL, 0, 1, family), (_RETURN, 0, 0, _ALLOW)]
+    program.append((_RETURN, 0, 0, _REFUSE))
+    return _packed(program)
+
+
+def interpreter_filter_program() -> bytes:
+    """Return the filter that an interpreter sets itself beside that of the sandbox."""
+    return _packed([*_refuse(REFUSED_TO_INTERPRETERS.values()), (_RETURN, 0, 0, _ALLOW)])
+
+
+def _refuse(numbers: Iterable[int]) -> list[Instruction]:
     program = [
         (_LOAD, 0, 0, _ARCHITECTURE_OFFSET),
         (_EQUAL, 1, 0, _ARCHITECTURE),
@@ -67,10 +98,10 @@ def filter_program() -> bytes:
         (_AT_LEAST, 0, 1, _X32),
         (_RETURN, 0, 0, _REFUSE),
     ]
-    for number in REFUSED.values():
+    for number in numbers:
         program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE)]
-    program += [(_EQUAL, 1, 0, SOCKET), (_RETURN, 0, 0, _ALLOW), (_LOAD, 0, 0, _ARGUMENT_0_OFFSET)]
-    for family in SOCKET_FAMILIES:
-        program += [(_EQUAL, 0, 1, family), (_RETURN, 0, 0, _ALLOW)]
-    program.append((_RETURN, 0, 0, _REFUSE))
+    return program
+
+
+def _packed(program: Iterable[Instruction]) -> bytes:
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from agents.sandbox.launch import View
+from agents.sandbox.launch import ReadOnly, View
 from agents.sandbox.limits import MIB, Limit, Limits
 from agents.sandbox.overlay import Overlay
 
@@ -38,13 +38,19 @@ async def watch(init: int | None, view: View, limits: Limits) -> Limit:
 
 
 def written_folder(view: View) -> Path:
-    """Return the folder that a command's writes go to."""
-    return view.upper if isinstance(view, Overlay) else view
+    """Return the folder that a command's writes go to, or would go to."""
+    match view:
+        case Overlay():
+            return view.upper
+        case ReadOnly():
+            return view.folder
+        case Path():
+            return view
 
 
 def is_too_large(view: View, limits: Limits) -> bool:
     """Whether what the command could write holds more than `max_size_mib`."""
-    return tree_bytes(written_folder(view)) > limits.max_size_mib * MIB
+    return not isinstance(view, ReadOnly) and tree_bytes(written_folder(view)) > limits.max_size_mib * MIB
 
 
 def tree_bytes(folder: Path) -> int:

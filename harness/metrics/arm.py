@@ -54,6 +54,8 @@ def arm_metrics(
     counts = [event.data["num_output_tokens"] for event in generations]
     num_output_tokens = None if None in counts else sum(counts)
     ledger = Ledger.from_events(events)
+    judged = [event.data["is_solved"] for event in events if event.kind is EventKind.TRAJECTORY_GRADED]
+    grades = [is_solved for is_solved in judged if is_solved is not None]
     has_draft = any(event.kind is EventKind.DRAFT_STARTED for event in events)
     times = generation_times(events)
     draft_s = [e.time_s - e.data["sent_s"] for e in events if e.kind is EventKind.DRAFT_ANSWERED]
@@ -63,6 +65,8 @@ def arm_metrics(
     return {
         "wall_s": wall_s,
         "num_trajectories": sum(event.kind is EventKind.TRAJECTORY_FINISHED for event in events),
+        "num_graded": len(grades),
+        "num_solved": sum(grades) if grades else None,
         "num_turns": len(generations),
         "num_output_tokens": num_output_tokens,
         "throughput_tok_per_s": None if num_output_tokens is None else num_output_tokens / wall_s,

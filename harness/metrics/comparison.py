@@ -50,8 +50,8 @@ def mean_per_agent(runs: Sequence[Sequence[float]]) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How many hashes were found equal in all runs (`num_identical`, of prompts, generated tokens and observations),
-    and how many of the speculative runs' prompts there were and equal the baseline's."""
+    """How many hashes were found equal in all runs (`num_identical`, of prompts, generated tokens, observations and
+    final workspaces), and how many of the speculative runs' prompts there were and equal the baseline's."""
 
     num_identical: int
     num_prompts: int
@@ -60,7 +60,7 @@ class Agreement:
 
 def fingerprint(events: Sequence[Event]) -> dict[str, list[Any]]:
     """Return, per task, what the engine was given, what it generated and what the tools returned, turn by turn, as
-    hashes.
+    hashes, and at the end what the judge found: whether it is solved, and the workspace's hash.
 
     Raises MeasurementError when the server did not say what it was given.
     """
@@ -76,6 +76,9 @@ def fingerprint(events: Sequence[Event]) -> dict[str, list[Any]]:
                 prints.setdefault(task_id_of(event), []).append((what, event.turn, event.data[f"{what}_hash"]))
         elif event.kind is EventKind.CALL_SETTLED:
             entry = ("observation", event.turn, event.data["name"], event.data["observation_hash"])
+            prints.setdefault(task_id_of(event), []).append(entry)
+        elif event.kind is EventKind.TRAJECTORY_GRADED:
+            entry = ("grade", event.data["is_solved"], event.data["workspace_hash"])
             prints.setdefault(task_id_of(event), []).append(entry)
     return prints
 
@@ -106,7 +109,8 @@ def check_identical(runs: Mapping[str, Sequence[Event]], *, may_prompts_of_spec_
             differing = next((a, b) for a, b in zip([*ours, None], [*theirs, None], strict=False) if a != b)
             raise MeasurementError(
                 f"Task {task_id} differs between run {reference} and run {name}: {differing[0]} against "
-                f"{differing[1]}. Prompts, generated tokens and observations must be the same in every arm."
+                f"{differing[1]}. Prompts, generated tokens, observations and final workspaces must be the same in "
+                "every arm."
             )
     kinds = [entry[0] for entries in first.values() for entry in entries]
     return Agreement(

@@ -132,13 +132,13 @@ TODAY = Phrases(
 )
 ARCHIVED = Phrases(
     train=(
-        "The archive holds {first} and {second}.",
-        "In the archive are {first} and {second}.",
-        "Archived files: {first} and {second}.",
-        "The files {first} and {second} are archived.",
-        "Archived are the files {first} and {second}.",
+        "The archive holds each {first} and each {second}.",
+        "In the archive is each {first} and each {second}.",
+        "Archived: each {first} and each {second}.",
+        "Each {first} and each {second} is archived.",
+        "Archived is each {first} and each {second}.",
     ),
-    held_out=("The archived files are {first} and {second}.",),
+    held_out=("The archived files are each {first} and each {second}.",),
 )
 DISTANCE = Phrases(
     train=(

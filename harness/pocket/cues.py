@@ -1,7 +1,7 @@
 """Scenes in which two tools look alike and a cue says which is right: the request is the same for both, and only the
 cue before it differs.
 
-Each cue asks to compare two things in the prompt: two weekdays, a path and two others, two numbers.
+Each cue asks to compare two things in the prompt: two weekdays, what a path ends in and two other endings, two numbers.
 """
 
 import random
@@ -10,7 +10,7 @@ from harness.pocket import compounds
 from harness.pocket.functions import TaskState
 from harness.pocket.phrasing import REQUESTS
 from harness.pocket.scenes import Arguments, Scene, draw_state, one_call, say
-from harness.pocket.values import DAYS, Split, pool, split_of
+from harness.pocket.values import DAYS, ENDINGS, Split, pool, split_of
 
 
 def draw_cued(draw: random.Random, split: Split, is_near: bool) -> Scene:
@@ -25,23 +25,29 @@ def _cued_weather(draw: random.Random, split: Split, is_near: bool) -> Scene:
     today = day if is_near else other
     cue = say(draw, compounds.TODAY, split, {"today": today})
     request = say(draw, REQUESTS["weather_forecast"], split, {"city": city, "day": day})
-    comparison = f"Today is {today}, asked is {day}: {'the same' if is_near else 'another'} day."
+    asked = f"asked is {day}, day {DAYS.index(day) + 1}: {'the same' if is_near else 'another'} day."
     near, far = {"city": city}, {"city": city, "day": day}
+    comparison = f"Today is {today}, day {DAYS.index(today) + 1}, {asked}"
     return _cued(f"{cue} {request}", state, is_near, ("weather_now", near), ("weather_forecast", far), comparison)
 
 
 def _cued_file(draw: random.Random, split: Split, is_near: bool) -> Scene:
     drawn = draw_state(draw, split)
     (path, content), *files = drawn.files
-    archive, place = list(drawn.archive), draw.randrange(2)
+    kind = _kind_of(path)
+    kinds = draw.sample([each for each in ENDINGS["path"] if each != kind], 2)
+    place = draw.randrange(2)
+    archive = [entry for entry in drawn.archive if _kind_of(entry[0]) != kind]
     if is_near:
         files.append((path, content))
     else:
-        archive[place] = (path, content)
-    (first, _), (second, _) = archive
+        kinds[place] = kind
+        archive.append((path, content))
+    files = [entry for entry in files if _kind_of(entry[0]) not in kinds]
+    first, second = kinds
     cue = say(draw, compounds.ARCHIVED, split, {"first": first, "second": second})
     request = say(draw, REQUESTS["read_file"], split, {"path": path})
-    comparison = f"Archived are {first} and {second}, asked is {path}: {'not there' if is_near else 'there'}."
+    comparison = f"Archived is each {first} and {second}, {path} is a {kind}: {'not there' if is_near else 'there'}."
     state = TaskState(files=tuple(files), archive=tuple(archive), events=drawn.events)
     both = {"path": path}
     return _cued(f"{cue} {request}", state, is_near, ("read_file", both), ("read_archive", both), comparison)
@@ -69,6 +75,10 @@ def _cued(
 ) -> Scene:
     (name, arguments), (twin, _) = (near, far) if is_near else (far, near)
     return Scene(request=request, state=state, steps=(one_call(name, arguments, comparison),), twin=twin)
+
+
+def _kind_of(path: str) -> str:
+    return next(ending for ending in ENDINGS["path"] if path.endswith(ending))
 
 
 def _draw_number(draw: random.Random, split: Split, hundreds: int) -> int:

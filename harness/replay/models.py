@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from harness.replay.rendering import Renderer
-from harness.replay.trajectories import RecordedTrajectory
+from harness.replay.trajectories import RecordedTrajectory, RecordedTurn
 from precall.chat import ChatClient, Messages, Sampling
 from precall.drafts.protocol import Draft, Prediction
 from precall.errors import BackendError
@@ -30,7 +30,7 @@ class ReplayTarget:
         self._next_turn = 0
 
     async def turns(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Generation, None]:
-        turn = self._trajectory.turns[self._next_turn]
+        turn = turn_at(self._trajectory, self._next_turn)
         if self._next_turn:
             check_observations(self._trajectory, self._next_turn - 1, observations_in(messages))
         self._next_turn += 1
@@ -106,7 +106,7 @@ class RecordedTarget:
         self.sample_s: list[list[float]] = []
 
     async def turns(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Generation, None]:
-        turn = self._trajectory.turns[len(self.sample_s)]
+        turn = turn_at(self._trajectory, len(self.sample_s))
         times_s = [0.0] * len(turn.draft_samples)
         async for prediction in self._draft.predict(messages, tools):
             times_s[prediction.sample] = now_s() - prediction.sent_s
@@ -120,6 +120,16 @@ class RecordedTarget:
             first_token_s=None,
             finished_s=now_s(),
         )
+
+
+def turn_at(trajectory: RecordedTrajectory, index: int) -> RecordedTurn:
+    """Return a recorded turn. Raises ReplayDivergenceError when the agent goes on where the recording has ended."""
+    if index >= len(trajectory.turns):
+        raise ReplayDivergenceError(
+            f"{trajectory.task_id} is recorded with {len(trajectory.turns)} turns, and the agent asks for another. Is "
+            "agent the one of the recording, and is the recording whole?"
+        )
+    return trajectory.turns[index]
 
 
 def turn_of(messages: Messages) -> int:

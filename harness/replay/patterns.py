@@ -16,9 +16,10 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from agents.task import Task
-from harness import build, provenance
+from harness import provenance
 from harness.replay.trajectories import RecordedTrajectory, read_trajectories
-from harness.schema import WorkloadConfig
+from harness.schema import AGENTS, AgentConfig, Config, WorkloadConfig
+from harness.workloads.load import tasks_among
 from precall.calls import ToolCall, canonical_key
 from precall.drafts.history import read_history
 from precall.drafts.pattern import MIN_CONFIDENCE, MIN_SUPPORT
@@ -88,14 +89,15 @@ def _key(call: ToolCall) -> Any:
         return None
 
 
-def _workload(name: str) -> WorkloadConfig:
+def _config(name: str) -> Config:
+    """Return the configuration of a workload and of the agent that its tasks are made for."""
     file = provenance.ROOT / "conf" / "workload" / f"{name}.yaml"
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
         raise ConfigError(f"--workload is {name}; it must be one of {known}.")
     workload = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(WorkloadConfig), OmegaConf.load(file)))
     assert isinstance(workload, WorkloadConfig)
-    return workload
+    return Config(workload=workload, agent=AgentConfig(kind=AGENTS[workload.source][0]))
 
 
 def main() -> None:
@@ -108,7 +110,7 @@ def main() -> None:
     trajectories = read_trajectories(given.trajectories).trajectories
     tasks: list[Task] = []
     if given.workload is not None:
-        tasks = build.tasks_among(_workload(given.workload), {each.task_id for each in trajectories})
+        tasks = tasks_among(_config(given.workload), {each.task_id for each in trajectories})
     memory = PatternMemory()
     found = learn(memory, trajectories, {task.task_id: task for task in tasks}, num_calls=given.num_calls)
     memory.save(given.patterns)

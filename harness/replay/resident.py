@@ -3,7 +3,14 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from harness.replay.models import check_calls, check_observations, check_tokens, forced_body, observations_in
+from harness.replay.models import (
+    check_calls,
+    check_observations,
+    check_tokens,
+    forced_body,
+    observations_in,
+    turn_at,
+)
 from harness.replay.rendering import Renderer
 from harness.replay.trajectories import RecordedTrajectory
 from precall.chat import ChatClient, Messages, Sampling
@@ -36,6 +43,7 @@ class ReplayResidentTarget:
     async def turns(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Generation, None]:
         if self._next_turn:
             check_observations(self._trajectory, self._next_turn - 1, observations_in(messages))
+        turn_at(self._trajectory, self._next_turn)
         coming = self._coming_tokens()
         # The request's own arguments force its first turn, also where it runs as an ordinary request.
         later = tuple({"replay_token_ids": token_ids} for token_ids in coming[1:])
@@ -53,7 +61,8 @@ class ReplayResidentTarget:
                 yield generation
 
     def _coming_tokens(self) -> list[list[int]]:
-        """Return the tokens of the turns that this response may have: it ends with an answer at the latest."""
+        """Return the tokens of the turns that this response may have: it ends with a turn without calls at the
+        latest."""
         coming = []
         for turn in self._trajectory.turns[self._next_turn :]:
             coming.append(self._renderer.target_tokens(turn))

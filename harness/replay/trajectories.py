@@ -14,10 +14,12 @@ Every other line is one trajectory:
                 "draft_samples": [[{"name": "...", "arguments": "{...}"}], []],   per sample its calls; [] is "no call"
                 "observations": [{"content": "...", "duration_s": 0.1}]}]}        one per call; absent if not recorded
 
-The last turn of every user turn has no calls: it is the answer. What a replay needs of each turn is derived from these
-fields; tokens are not stored, so that a trajectory replays under any tokenizer.
+A user turn ends where its task says so: with an answer, which has no calls, or with the call that submits the work. A
+turn in between without calls is one after which the target was told to call. What a replay needs of each turn is
+derived from these fields; tokens are not stored, so that a trajectory replays under any tokenizer.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -180,11 +182,9 @@ def _text(fields: dict[str, Any], name: str) -> str:
 def _check_turns(turns: Sequence[RecordedTurn]) -> None:
     if not turns or turns[0].user_turn != 0:
         raise ValueError("a trajectory must begin with a turn of user turn 0")
-    for this, following in zip(turns, [*turns[1:], None], strict=True):
-        expected = this.user_turn + (0 if this.calls else 1)
-        if following is None and this.calls:
-            raise ValueError("the last turn has calls; a trajectory must end with an answer")
-        if following is not None and following.user_turn != expected:
+    for this, following in itertools.pairwise(turns):
+        if following.user_turn not in (this.user_turn, this.user_turn + 1):
             raise ValueError(
-                f"a turn belongs to user turn {following.user_turn}; after the turn before it must be {expected}"
+                f"a turn belongs to user turn {following.user_turn}; after the turn before it must be "
+                f"{this.user_turn} or {this.user_turn + 1}"
             )

@@ -68,7 +68,6 @@ async def work(
         task,
         target=in_world.target,
         speculation=speculation,
-        tools=task.make_tools(),
         executor=run_tool,
         recorder=recorder,
     )

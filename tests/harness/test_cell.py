@@ -1,17 +1,21 @@
 """A cell: the order of its runs, and a recorded trajectory as the cost model sees it."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agents.task import Task
-from harness.cell import _matches, _turn_times, arm_order
+from agents.trajectory import Grade
+from harness.cell import _matches, _turn_times, _write_graded, arm_order
 from harness.latency import Latency, LatencyKind
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn
 from harness.schema import Speculation
 from precall.calls import ToolCall
 from precall.cost_model.turns import TurnTimes
 from precall.tools import Effect, Tool
+from tests.agents.trajectories import ended
 from tests.harness.configs import config_of
 
 ONE_S = Latency(kind=LatencyKind.CONSTANT, mean_s=1.0)
@@ -118,3 +122,16 @@ def test_a_recorded_call_that_no_tool_can_run_takes_no_time_and_matches_nothing(
 def test_a_match_is_one_whatever_the_policy_says_of_it() -> None:
     recorded = trajectory(((call("put"), call("add")), ((call("put"),), ())))
     assert _matches(TASK, recorded) == [True, False]
+
+
+def test_graded_trajectories_are_kept_for_the_inspector_and_patches_for_swe_benchs_judge(tmp_path: Path) -> None:
+    patched = Grade(is_solved=True, details={"model_patch": "diff"})
+    _write_graded(
+        tmp_path, "spec-1", [ended("a", grade=patched), ended("b"), ended("c", grade=Grade(is_solved=False))], "m"
+    )
+    written = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json*"))
+    assert written == ["predictions-spec-1.jsonl", *(f"trajectories-spec-1/{name}.traj.json" for name in "ac")]
+    assert [json.loads(line)["instance_id"] for line in (tmp_path / written[0]).read_text().splitlines()] == ["a"]
+    assert json.loads((tmp_path / written[1]).read_text())["info"]["submission"] == "diff"
+    _write_graded(tmp_path / "none", "spec-1", [ended("b")], "m")
+    assert not (tmp_path / "none").exists()

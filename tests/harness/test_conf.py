@@ -14,7 +14,7 @@ from harness.calibration import draft_calibration
 from harness.experiment import _servers_of_arms, check_before_start
 from harness.replay.rendering import HarmonyRenderer, HermesRenderer
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn, TrajectorySet, write_trajectories
-from harness.schema import Config, DraftPlace, Speculation
+from harness.schema import Config, DraftPlace, Speculation, TaskSource
 from precall.calls import ToolCall
 from precall.errors import ConfigError
 from tests.harness.configs import CONF, EXPERIMENTS, SCALES, cells_of, compose, config_of, write_corrupt_trajectories
@@ -64,6 +64,8 @@ def test_every_experiment_composes_and_builds_at_every_scale(
         request.getfixturevalue("gpus")
     cells = cells_of(f"experiment={name}", f"scale={scale}", f"output={tmp_path}")
     config = cells[0].config
+    if config.workload.source is TaskSource.swe_local:
+        request.getfixturevalue("sandbox_here")
     assert (config.experiment, config.scale.name) == (name, scale)
     assert len(cells) % config.scale.num_blocks == 0
     if (name, scale) in TOO_LARGE:

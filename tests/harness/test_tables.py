@@ -52,6 +52,10 @@ def row(**changes: Any) -> dict[str, Any]:
         "num_executed": 4,
         "num_prompts": 20,
         "num_equal_prompts": 15,
+        "num_graded_base": 4.0,
+        "num_graded_spec": 4.0,
+        "num_solved_base": 3.0,
+        "num_solved_spec": 2.0,
     }
     return same | of_arms | changes
 
@@ -125,6 +129,15 @@ def test_ratios_of_counters_are_those_of_the_sums() -> None:
     assert record["cpu_s_ratio"] is None, "one block was not measured"
     assert record["num_identical"] == 48
     assert (record["executed_share"], record["equal_prompts_share"]) == (0.4, 0.75)
+    assert (record["solved_share_base"], record["solved_share_spec"]) == (0.75, 0.5)
+
+
+def test_where_nobody_judges_no_share_is_solved() -> None:
+    ungraded = {f"num_graded_{arm}": 0.0 for arm in ("base", "spec")} | dict.fromkeys(
+        ("num_solved_base", "num_solved_spec")
+    )
+    record = one(pd.DataFrame([row(**ungraded)]))
+    assert (record["solved_share_base"], record["solved_share_spec"]) == (None, None)
 
 
 def test_what_was_not_measured_is_none_and_not_zero() -> None:

@@ -85,7 +85,6 @@ async def run_alone(task: Task, target: Target) -> tuple[Trajectory, list[Event]
         task,
         target=target,
         speculation=NoSpeculation(),
-        tools=task.make_tools(),
         executor=run_tool,
         recorder=EventRecorder(f"alone/{task.task_id}", events.append),
     )

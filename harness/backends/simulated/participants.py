@@ -14,7 +14,6 @@ from harness.runner import MakeParticipants, Participants
 from harness.schema import Config, DraftPlace, Speculation
 from precall.events import EventRecorder
 from precall.limits import ToolLimiter
-from precall.policy import LaunchPolicy
 from precall.speculation import ClientSpeculation, NoSpeculation
 from precall.tool_cache import ToolCachePublisher
 
@@ -32,7 +31,7 @@ def simulated_participants(
     recorded = build.trajectories_of(config, list(tasks))
     renderer, draft_renderer = build.renderer_of(config.model), build.renderer_of(config.draft.model)
     target_server, *draft_servers = [server.fresh() for server in servers]
-    policy = LaunchPolicy(max_executions_per_turn=config.speculation.max_executions_per_turn)
+    policy = build.policy_of(config)
     limiter, switch = ToolLimiter(), build.switch_of(config)
     backend = config.backend
 

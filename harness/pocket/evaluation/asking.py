@@ -127,7 +127,6 @@ async def run_live(task: PocketTask, target: Target) -> LiveTask:
         task.task,
         target=target,
         speculation=NoSpeculation(),
-        tools=task.task.make_tools(),
         executor=run_tool,
         recorder=EventRecorder(task.task.task_id, lambda _: None),
     )

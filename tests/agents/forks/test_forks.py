@@ -167,6 +167,27 @@ async def test_a_command_that_changes_nothing_leaves_the_other_forks_fresh(works
     assert (workspace.version, (workspace.tree / "a").read_text()) == (1, "new\n")
 
 
+async def test_a_look_at_the_workspace_leaves_forks_fresh_and_sees_what_was_committed(workspace):
+    fork = await workspace.fork()
+    assert (await workspace.look(["cat", "a"], timeout_s=10.0)).stdout == "aaa"
+    await run(fork, "echo new > a")
+    committing = asyncio.create_task(fork.commit())
+    await asyncio.sleep(0)  # it starts the commit's own task
+    await asyncio.sleep(0)  # which takes the workspace
+    seen = await workspace.look(["cat", "a"], timeout_s=10.0)
+    assert (await committing, seen.stdout, workspace.version) == (True, "new\n", 1)
+
+
+def test_a_fingerprint_can_leave_out_names_at_any_depth(root):
+    source = write_tree(root)
+    first = fingerprint(source, without=("deep",))
+    (source / "d" / "deep" / "er" / "w").write_text("other")
+    assert fingerprint(source, without=("deep",)) == first
+    (source / "d" / "x").write_text("other")
+    assert fingerprint(source, without=("deep",)) != first
+    assert fingerprint(source) == fingerprint(source, without=())
+
+
 async def test_a_change_that_hides_behind_the_same_size_and_time_is_a_change(workspace):
     fork = await workspace.fork()
     await run(fork, "printf bab > b; touch -d @1000000000 b; touch -r d/y d")

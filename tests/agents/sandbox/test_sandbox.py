@@ -152,7 +152,7 @@ async def test_a_program_that_does_not_exist_is_the_commands_failure_not_the_san
 class Broken:
     """Asks bubblewrap for a folder that does not exist."""
 
-    def launch(self, command, view, limits):
+    def launch(self, command, view, limits, gate):
         launch = Bubblewrap().launch(command, view, limits)
         words = [word.replace("/usr", "/no-such-folder") for word in launch.arguments]
         return Launch(arguments=words, descriptors=launch.descriptors, status=launch.status)
@@ -166,7 +166,7 @@ async def test_a_set_up_that_fails_is_an_error_that_says_why_and_what_to_do(work
 class Hanging:
     """Never gets as far as the gate."""
 
-    def launch(self, command, view, limits):
+    def launch(self, command, view, limits, gate):
         return Launch(arguments=["sleep", "60"])
 
 

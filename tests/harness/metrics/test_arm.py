@@ -6,11 +6,12 @@ import pytest
 
 from harness.backends.metrics_endpoint import CONTEXT_TOKENS, DECODE_STEPS, GENERATION_TOKENS_SCHEDULED, STEPS
 from harness.metrics.arm import GenerationTimes, arm_metrics, generation_times
-from precall.events import Event
+from precall.events import Event, EventKind
 from tests.harness.metrics.timelines import (
     asked,
     drafted,
     ended,
+    event,
     execution_ended,
     generated,
     launched,
@@ -141,3 +142,14 @@ def test_scheduled_tokens_are_those_of_context_and_generation_together() -> None
 @pytest.mark.parametrize("name", [CONTEXT_TOKENS, GENERATION_TOKENS_SCHEDULED])
 def test_half_of_the_scheduled_tokens_is_no_measurement_of_them(name: str) -> None:
     assert metrics_of([], counters={name: 800.0})["scheduled_tokens"] is None
+
+
+def test_solved_trajectories_are_counted_and_unknown_where_nobody_judges() -> None:
+    grades = [
+        event(EventKind.TRAJECTORY_GRADED, 5.0, task=task, is_solved=is_solved, workspace_hash=None, duration_s=1.0)
+        for task, is_solved in (("a", True), ("b", False), ("c", True))
+    ]
+    metrics = arm_metrics(grades, wall_s=1.0, counters={}, cpu_s=None)
+    assert (metrics["num_graded"], metrics["num_solved"]) == (3, 2)
+    metrics = arm_metrics([], wall_s=1.0, counters={}, cpu_s=None)
+    assert (metrics["num_graded"], metrics["num_solved"]) == (0, None)

@@ -179,3 +179,17 @@ def test_an_engine_arm_whose_posts_all_failed_is_a_failed_measurement() -> None:
     check_posts_taken([failed, posted])
     with pytest.raises(MeasurementError, match="None of 2 posts was taken; the first: status 404, no such route"):
         check_posts_taken([failed, failed])
+
+
+def graded(run: str, is_solved: bool = True, workspace_hash: str = "abc") -> Event:
+    data = {"is_solved": is_solved, "workspace_hash": workspace_hash, "duration_s": 1.0, "details": {}}
+    return event(EventKind.TRAJECTORY_GRADED, 9.0, run=run, **data)
+
+
+def test_final_workspaces_are_compared_and_one_that_differs_is_named() -> None:
+    base = [generated(0.0, 1.0, num_calls=0), graded("base-1")]
+    same = [generated(0.0, 3.0, num_calls=0, run="spec-1"), graded("spec-1")]
+    assert check_identical({"base-1": base, "spec-1": same}).num_identical == 3
+    other = [same[0], graded("spec-1", workspace_hash="def")]
+    with pytest.raises(MeasurementError, match=r"Task a differs .*'abc'.* against .*'def'"):
+        check_identical({"base-1": base, "spec-1": other})

@@ -225,8 +225,9 @@ def read_cue(request: str) -> tuple[str, str]:
     if numbers:
         limit, distance = numbers
         return ("train_time", "within") if distance <= limit else ("flight_time", "beyond")
-    first, second, path = [word for word in re.findall(r"\w+", request) if is_made_up(word)]
-    return ("read_archive", "there") if path in (first, second) else ("read_file", "not there")
+    (path,) = [word for word in re.findall(r"\w+", request) if is_made_up(word)]
+    is_archived = path.endswith(tuple(re.findall(r"[Ee]ach (\w+)", request)))
+    return ("read_archive", "there") if is_archived else ("read_file", "not there")
 
 
 def test_the_right_twin_cannot_be_told_from_the_order_of_the_tools_or_from_their_frequency():

@@ -199,3 +199,12 @@ async def test_a_tool_that_returns_other_than_recorded_ends_the_replay(
         else:
             with pytest.raises(ReplayDivergenceError, match="Turn 0 of t: sort returned '9'; recorded is '8'"):
                 await anext(target.turns(history, []))
+
+
+async def test_an_agent_that_goes_on_after_the_end_of_the_recording_is_named(
+    client: ChatClient, renderer: HermesRenderer
+) -> None:
+    target = ReplayTarget(client, replace(TRAJECTORY, turns=TRAJECTORY.turns[1:]), renderer, "salt")
+    await one_turn(target)
+    with pytest.raises(ReplayDivergenceError, match="t is recorded with 1 turns, and the agent asks for another"):
+        await one_turn(target)

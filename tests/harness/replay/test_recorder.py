@@ -54,7 +54,6 @@ def run(
             TASK,
             target=ScriptedTarget([[generation] for generation in script]),
             speculation=ClientSpeculation(ScriptedDraft(turns=samples), LaunchPolicy(), run_tool, recorder),
-            tools=TASK.make_tools(),
             executor=run_tool,
             recorder=recorder,
         )

@@ -113,7 +113,6 @@ def test_matches_are_those_that_the_library_counts_in_a_trajectory(
                 ]
             ),
             speculation=ClientSpeculation(draft, LaunchPolicy(), run_tool, recorder),
-            tools=tuple(TOOLS.values()),
             executor=run_tool,
             recorder=recorder,
         )
