@@ -107,6 +107,10 @@ bench-engine: $(STAMP) ## measure residency and drafts against separate requests
 bench-forks: $(STAMP) ## measure forks of a workspace of 10,000 files, by copying and by overlay (ARGS='--folder DIR')
 	$(PYTHON) -m harness.fork_bench $(ARGS)
 
+.PHONY: overhead
+overhead: $(STAMP) ## measure what the client adds to a turn at 256 agents, speculation on and off (ARGS='--blocks 6')
+	$(PYTHON) -m harness.overhead $(ARGS)
+
 .PHONY: ablation
 ablation: $(STAMP) ## measure O1, O2 and O3 one by one, prefix caching on and off, beside the cost model
 	$(PYTHON) -m harness.engine_checks.ablation $(ARGS)

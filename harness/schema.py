@@ -56,8 +56,11 @@ class TinyConfig:
 
 @dataclass(kw_only=True)
 class ModelConfig:
-    """A model. `path` is a folder or a hub name; empty, `tiny` says which random architecture to make. With `is_replay`
-    the engine follows recorded trajectories."""
+    """A model. `path` is a folder or a hub name, or what an external endpoint calls it; empty, `tiny` says which random
+    architecture to make. With `is_replay` the engine follows recorded trajectories.
+
+    From `temperature` to `reasoning_effort` stands what requests carry, under the names of the API (precall.Sampling);
+    null is not sent. The limits per minute are those of an external endpoint, kept on this side; null is none."""
 
     name: str = MISSING
     path: str = ""
@@ -68,8 +71,12 @@ class ModelConfig:
     max_model_len: int = MISSING
     tool_call_parser: str = MISSING
     reasoning_parser: str | None = None
-    temperature: float = 0.0
-    max_tokens: int = 4096
+    temperature: float | None = 0.0
+    max_tokens: int | None = 4096
+    max_completion_tokens: int | None = None
+    reasoning_effort: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
     extra_args: list[str] = field(default_factory=list)
 
 
@@ -99,8 +106,9 @@ class SimulatedEngineConfig:
 
 @dataclass(kw_only=True)
 class BackendConfig:
-    """Where the models run. `url` and `draft_url` name endpoints that run already (kind external); `api_key_env` names
-    the environment variable that holds their key. `target_port` fixes the target's port; null takes a free one.
+    """Where the models run. `url` and `draft_url` name endpoints that run already (kind external); `api_key_env` and
+    `draft_api_key_env` name the environment variables that hold their keys, and `max_retries` says how often a request
+    that failed before its first token is repeated. `target_port` fixes the target's port; null takes a free one.
 
     `is_residency` (O3) and `is_drafting` (O2, at most `num_speculative_tokens` a step) switch the engine side on: then
     the speculative arm has a server of its own with the tool cache, and the baseline one without, equal in all else.
@@ -113,6 +121,8 @@ class BackendConfig:
     url: str = ""
     draft_url: str = ""
     api_key_env: str = ""
+    draft_api_key_env: str = ""
+    max_retries: int = 0
     target_port: int | None = None
     max_num_seqs: int = 64
     kv_cache_gib: int | None = 1
@@ -202,6 +212,7 @@ class SpeculationConfig:
 
     mode: Speculation = MISSING
     max_executions_per_turn: int = 16
+    max_draft_usd: float | None = None  # of one run of an arm, by `prices`; then the draft is not asked any more
     is_forking: bool = True
     is_adaptive: bool = False  # precall/adaptive.py; the cost model's prediction is that of speculation always on
 
@@ -325,6 +336,11 @@ def check(config: Config) -> None:
         )
     if backend.kind is BackendKind.simulated:
         _check_simulated(config)
+    if backend.kind is not BackendKind.external and backend.max_retries:
+        raise ConfigError(
+            f"backend.max_retries is {backend.max_retries} and backend.kind is {backend.kind.value}; servers that the "
+            "harness starts must answer each request. Leave it 0, or use backend=external."
+        )
     if backend.kind is BackendKind.external and not backend.url:
         raise ConfigError("backend.url is empty; an external backend needs the endpoint's address, which ends in /v1.")
 

@@ -17,8 +17,8 @@ class EventKind(StrEnum):
     TRAJECTORY_STARTED = "trajectory_started"
     TURN_STARTED = "turn_started"
     GENERATION_FINISHED = "generation_finished"
-    # sent_s, first_token_s, finished_s, num_prompt_tokens, num_output_tokens, num_calls, prompt_hash, output_hash,
-    # finish_reason
+    # sent_s, first_token_s, finished_s, num_prompt_tokens, num_output_tokens, num_cached_prompt_tokens,
+    # num_reasoning_tokens, num_calls, prompt_hash, output_hash, finish_reason
     DRAFT_SKIPPED = "draft_skipped"  # reason: the draft is not asked in this turn
     DRAFT_STARTED = "draft_started"
     DRAFT_ANSWERED = "draft_answered"  # sample (complete), sent_s, calls, num_prompt_tokens, num_output_tokens

@@ -44,7 +44,7 @@ class Ledger:
     num_turns_with_calls: int
     num_fired_turns: int
     num_drafted_turns: int
-    num_skipped_turns: int
+    num_skipped_by_reason: Mapping[str, int]
     num_cut_off_drafts: int
     drafting_s: float | None
     num_draft_prompt_tokens: int | None
@@ -79,6 +79,11 @@ class Ledger:
         return sum(self.num_refused_by_reason.values())
 
     @property
+    def num_skipped_turns(self) -> int:
+        """Turns in which the draft was left out, by the switch or because a spending cap was reached."""
+        return sum(self.num_skipped_by_reason.values())
+
+    @property
     def fired_share(self) -> float | None:
         """Turns with calls in which speculation had launched something in time over all turns with calls: whether it
         did fire at all. None without such a turn."""
@@ -86,7 +91,7 @@ class Ledger:
 
     @property
     def drafted_share(self) -> float | None:
-        """Turns in which a draft was asked over those and the ones in which the switch left it out. None without."""
+        """Turns in which a draft was asked over those and the ones in which it was left out. None without."""
         num_begun = self.num_drafted_turns + self.num_skipped_turns
         return self.num_drafted_turns / num_begun if num_begun else None
 
@@ -130,7 +135,7 @@ class Ledger:
             num_turns_with_calls=num_turns_with_calls,
             num_fired_turns=num_fired_turns,
             num_drafted_turns=len(drafted),
-            num_skipped_turns=len(of[EventKind.DRAFT_SKIPPED]),
+            num_skipped_by_reason=Counter(event.data["reason"] for event in of[EventKind.DRAFT_SKIPPED]),
             num_cut_off_drafts=sum(event.data["is_cut_off"] for event in of[EventKind.DRAFT_ENDED]),
             drafting_s=_drafting_s(drafted, of[EventKind.DRAFT_ENDED]),
             num_draft_prompt_tokens=_tokens(answered, "num_prompt_tokens") if is_draft_counted else None,

@@ -23,6 +23,10 @@ class TokenPrice:
                     f"{name} of a price is {value}; it must be 0 or more. Leave out a model without a price."
                 )
 
+    def usd(self, *, num_input: int, num_output: int) -> float:
+        """Return the US dollars that this many tokens cost."""
+        return (self.input_usd * num_input + self.output_usd * num_output) / 1e6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
@@ -48,7 +52,7 @@ def costs(ledger: Ledger, prices: Mapping[str, TokenPrice], *, target: str, draf
 def _usd(price: TokenPrice | None, num_input: int | None, num_output: int | None) -> float | None:
     if price is None or num_input is None or num_output is None:
         return None
-    return (price.input_usd * num_input + price.output_usd * num_output) / 1e6
+    return price.usd(num_input=num_input, num_output=num_output)
 
 
 def _per_100(usd: float | None, num_turns: int) -> float | None:

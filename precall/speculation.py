@@ -15,9 +15,11 @@ from precall.events import Event, EventKind, EventRecorder
 from precall.executions import Executions, Outcome, Publisher
 from precall.limits import ToolLimiter
 from precall.policy import LaunchPolicy
+from precall.spending import SpendingCap
 from precall.tools import Tool, ToolExecutor
 
 TOO_LITTLE = "expected saving below cost"
+CAP_REACHED = "spending cap"
 
 
 class Speculation(Protocol):
@@ -92,7 +94,8 @@ class ClientSpeculation:
 
     With a `publisher` such as precall.tool_cache.ToolCachePublisher it is the client half of the engine side. A
     `limiter` holds executions to the limits of tools that several trajectories share; without one they are kept within
-    this trajectory. A `switch` decides when to speculate, from what all trajectories that share it have seen.
+    this trajectory. A `switch` decides when to speculate, from what all trajectories that share it have seen. Once a
+    `cap` is reached, the draft is not asked.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class ClientSpeculation:
         *,
         limiter: ToolLimiter | None = None,
         switch: AdaptiveSwitch | None = None,
+        cap: SpendingCap | None = None,
     ) -> None:
         self._draft = draft
         self._policy = policy
@@ -117,6 +121,7 @@ class ClientSpeculation:
         self._drafted_turn: int | None = None
         self._ended: list[asyncio.Task[None]] = []
         self._switch = switch
+        self._cap = cap
         self._turn_events: list[Event] = []
         if switch is not None:
             recorder.listen(self._turn_events.append)
@@ -126,11 +131,17 @@ class ClientSpeculation:
         self._predicted.clear()
         self._num_heard.clear()
         self._num_launched = 0
-        if self._switch is not None and not self._switch.asks():
-            self._recorder.emit(EventKind.DRAFT_SKIPPED, turn, reason=TOO_LITTLE)
+        reason = self._reason_to_skip()
+        if reason is not None:
+            self._recorder.emit(EventKind.DRAFT_SKIPPED, turn, reason=reason)
             return
         # The history goes on growing while the draft reads it: hand it a copy.
         self._drafting = asyncio.create_task(self._speculate(turn, list(messages), tools, num_confirmed))
+
+    def _reason_to_skip(self) -> str | None:
+        if self._cap is not None and self._cap.is_reached:
+            return CAP_REACHED
+        return TOO_LITTLE if self._switch is not None and not self._switch.asks() else None
 
     async def _speculate(
         self, turn: int, messages: Messages, tools: Sequence[Tool], num_confirmed: Counter[CallKey]
@@ -141,6 +152,8 @@ class ClientSpeculation:
         try:
             async with aclosing(self._draft.predict(messages, tools)) as predictions:
                 async for prediction in predictions:
+                    if self._drafted_turn != turn:
+                        break  # it was cut off, and has not stopped: what it says is of a turn that is over
                     self._launch_allowed(turn, prediction, by_name, num_confirmed)
         except BackendError as error:
             self._recorder.emit(EventKind.DRAFT_FAILED, turn, message=str(error))

@@ -66,7 +66,8 @@ class Tool:
 
     `cost` is that of one call, in units of the author's choice; `max_concurrency` and `max_rate_per_s` are what the
     tool can take (precall/limits.py); `can_reach_outside` says that a call's arguments may leave for hosts that the
-    author does not answer for. All of them bound speculation alone.
+    author does not answer for. All of them bound speculation alone. `is_strict` is the API's `strict`; None is not
+    sent.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Tool:
     max_concurrency: int | None = None
     max_rate_per_s: float | None = None
     can_reach_outside: bool = False
+    is_strict: bool | None = None
 
     def __post_init__(self) -> None:
         if self.fork is not None and self.effect is not Effect.WORKSPACE:
@@ -110,7 +112,8 @@ class Tool:
     def to_openai(self) -> dict[str, Any]:
         """Return the tool in the form that the chat-completions API takes."""
         function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
-        return {"type": "function", "function": function}
+        strict = {} if self.is_strict is None else {"strict": self.is_strict}
+        return {"type": "function", "function": function | strict}
 
 
 class ToolExecutor(Protocol):

@@ -62,20 +62,24 @@ class TurnRunner:
     async def run_response(self, messages: list[dict[str, Any]]) -> AsyncGenerator[Turn, None]:
         """Send one request with `messages`, yield each turn of its response, and append the turn to `messages`.
 
-        Raises BackendError when the target fails.
+        Raises BackendError when the target fails; `messages` are then as they were before its turn, and another
+        response may be asked for.
         """
         tools = list(self._tools.values())
         self._start_turn(messages, tools)
-        async with aclosing(self._target.turns(messages, tools)) as generations:
-            is_open = True
-            async for generation in generations:
-                assert is_open, "the target yielded a turn after one that was not continued"
-                yield await self._settle(generation, messages)
-                is_open = generation.is_continued
-                if is_open:
-                    # Before the next generation is awaited, or its calls would be predicted after the target spoke.
-                    self._start_turn(messages, tools)
-            assert not is_open, "the response ended where the target had promised a turn"
+        try:
+            async with aclosing(self._target.turns(messages, tools)) as generations:
+                is_open = True
+                async for generation in generations:
+                    assert is_open, "the target yielded a turn after one that was not continued"
+                    yield await self._settle(generation, messages)
+                    is_open = generation.is_continued
+                    if is_open:
+                        # Before the next generation is awaited, or its calls would be predicted after the target spoke.
+                        self._start_turn(messages, tools)
+                assert not is_open, "the response ended where the target had promised a turn"
+        finally:
+            self._speculation.end_turn()  # also of a turn that has failed, or that nobody awaits any more
 
     def _start_turn(self, messages: list[dict[str, Any]], tools: Sequence[Tool]) -> None:
         self._turn += 1
@@ -92,6 +96,8 @@ class TurnRunner:
             finished_s=generation.finished_s,
             num_prompt_tokens=generation.num_prompt_tokens,
             num_output_tokens=generation.num_output_tokens,
+            num_cached_prompt_tokens=generation.num_cached_prompt_tokens,
+            num_reasoning_tokens=generation.num_reasoning_tokens,
             num_calls=len(generation.tool_calls),
             prompt_hash=generation.prompt_hash,
             output_hash=generation.output_hash,

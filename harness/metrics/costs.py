@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from harness.schema import Config, ModelConfig, PricesConfig
+from precall.errors import ConfigError
 from precall.events import Event, EventKind
 from precall.ledger import Ledger
 from precall.prices import Costs, TokenPrice, costs
@@ -22,6 +23,18 @@ def token_prices(prices: PricesConfig) -> dict[str, TokenPrice]:
         name: TokenPrice(input_usd=price.input_usd, output_usd=price.output_usd)
         for name, price in prices.models.items()
     }
+
+
+def draft_price(config: Config) -> TokenPrice:
+    """Return what the draft's tokens cost. Raises ConfigError where no price is given, and a cap cannot hold."""
+    name, prices = _listed_name(config.draft.model), token_prices(config.prices)
+    if name not in prices:
+        limit_usd = config.speculation.max_draft_usd
+        raise ConfigError(
+            f"speculation.max_draft_usd is {limit_usd} and prices {config.prices.name} have none of {name}; they must. "
+            f"Give prices.models.{name}, or leave the cap out."
+        )
+    return prices[name]
 
 
 def _listed_name(model: ModelConfig) -> str:

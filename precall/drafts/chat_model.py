@@ -18,19 +18,19 @@ class ChatDraft:
     """Predicts with a chat model (the paper's S, alg:spec-tool-cache).
 
     With several samples, sample i is sent with seed `sampling.seed + i`; at temperature 0 all samples are alike, which
-    is refused.
+    is refused. Without `sampling` the endpoint's own holds.
     """
 
     def __init__(
         self,
         client: ChatClient,
-        sampling: Sampling,
+        sampling: Sampling | None = None,
         num_samples: int = 1,
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
         if num_samples < 1:
             raise ConfigError(f"num_samples is {num_samples}; it must be at least 1. speculation=off asks no draft.")
-        if num_samples > 1 and sampling.temperature == 0.0:
+        if num_samples > 1 and sampling is not None and sampling.temperature == 0.0:
             raise ConfigError(
                 f"num_samples is {num_samples} at temperature 0: all samples would be alike. "
                 "Set the draft's temperature above 0, or num_samples to 1."
@@ -74,7 +74,7 @@ class ChatDraft:
         self, index: int, messages: Messages, tools: Sequence[Tool], tell: Callable[[Prediction], None]
     ) -> None:
         sampling = self._sampling
-        if sampling.seed is not None:
+        if sampling is not None and sampling.seed is not None:
             sampling = replace(sampling, seed=sampling.seed + index)
         sent_s, num_told = now_s(), 0
         builder = GenerationBuilder(sent_s=sent_s)

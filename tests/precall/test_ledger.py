@@ -62,7 +62,7 @@ def test_a_trajectory_counted_by_hand():
         num_turns_with_calls=2,
         num_fired_turns=2,
         num_drafted_turns=3,
-        num_skipped_turns=0,
+        num_skipped_by_reason={},
         num_cut_off_drafts=1,
         drafting_s=1.0 + 1.0 + 4.0,
         num_draft_prompt_tokens=None,  # nobody counted them
