@@ -15,7 +15,7 @@ PACKAGES := $(VENV)/.installed
 STAMP := $(VENV)/.checkout
 
 EXPERIMENTS_smoke := pocket,fig1
-EXPERIMENTS_local := pocket,fig5,fig1,wrong_draft
+EXPERIMENTS_local := pocket,fig1,wrong_draft
 EXPERIMENTS_paper := fig1_paper
 EXPERIMENTS := $(EXPERIMENTS_$(SCALE))
 
@@ -47,7 +47,7 @@ figures: $(STAMP) ## redraw the figures from results alone, into results/figures
 ifneq ($(filter fig1,$(CHOSEN)),)
 	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/fig1 --out results/figures/replayed
 endif
-ifneq ($(filter fig5,$(CHOSEN)),)
+ifneq ($(wildcard results/runs/$(SCALE)/fig5/cells.parquet),)
 	$(PYTHON) -m paper_figures.fig5_hit_rate results/runs/$(SCALE)/fig5
 endif
 	$(PYTHON) -m paper_figures.fig3_speedup_model

@@ -1,5 +1,6 @@
 """Records a run in the trajectory format, so that it can be replayed on any machine."""
 
+import json
 from collections.abc import Iterable, Sequence
 
 from agents.trajectory import Status, Trajectory
@@ -10,8 +11,9 @@ from precall.events import Event, EventKind
 
 def record(trajectories: Iterable[Trajectory], events: Sequence[Event], description: str) -> TrajectorySet:
     """Return what target, draft and tools did in one run, by task. Of a draft's sample that was not complete when the
-    target was done the record has the calls that no other sample had predicted, as keys. A trajectory that has not come
-    to an answer is not part of it: it cannot be replayed."""
+    target was done the record has the calls that no other sample had predicted, as keys. Not part of
+    it are trajectories that cannot be replayed: that have not come to an answer, or have a call whose arguments are no
+    JSON, since what the server's parser leaves of one is not what the model wrote."""
     samples: dict[tuple[str, int], dict[int, tuple[ToolCall, ...]]] = {}
     answered: set[tuple[str, int, int]] = set()
     for event in events:
@@ -28,8 +30,21 @@ def record(trajectories: Iterable[Trajectory], events: Sequence[Event], descript
     return TrajectorySet(
         origin="recorded",
         description=description,
-        trajectories=tuple(_record_one(each, samples) for each in trajectories if each.status is Status.FINISHED),
+        trajectories=tuple(_record_one(each, samples) for each in trajectories if _can_be_replayed(each)),
     )
+
+
+def _can_be_replayed(trajectory: Trajectory) -> bool:
+    calls = [call for turn in trajectory.turns for call in turn.generation.tool_calls]
+    return trajectory.status is Status.FINISHED and all(map(_has_json, calls))
+
+
+def _has_json(call: ToolCall) -> bool:
+    try:
+        json.loads(call.arguments)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _record_one(

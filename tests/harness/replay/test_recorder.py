@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agents.function_calling import FunctionCallingAgent
 from agents.task import Task
 from agents.trajectory import Status, Trajectory
@@ -99,6 +101,15 @@ def test_a_trajectory_that_did_not_come_to_an_answer_cannot_be_replayed_and_is_l
     assert cut.status is Status.TURN_LIMIT
     write_trajectories(tmp_path / "t.jsonl", record([cut, whole], [*cut_events, *events], ""))
     assert len(read_trajectories(tmp_path / "t.jsonl").trajectories) == 1
+
+
+@pytest.mark.parametrize(("arguments", "num_recorded"), [('{"x": 1}', 1), ("[1]", 1), ('{" eno"}}', 0), ("", 0)])
+def test_a_call_that_the_parser_could_not_read_cannot_be_replayed_and_leaves_its_trajectory_out(
+    arguments: str, num_recorded: int
+) -> None:
+    asking = ScriptedGeneration(duration_s=1.0, calls=(ToolCall(name="find", arguments=arguments),))
+    trajectory, events = run([asking, ANSWER, ANSWER])
+    assert len(record([trajectory], events, "").trajectories) == num_recorded
 
 
 def test_events_of_another_trajectory_are_not_mixed_in() -> None:
