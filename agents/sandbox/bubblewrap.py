@@ -53,9 +53,11 @@ class Bubblewrap:
             "bwrap",
             *_isolation(status, data[0]),
             *_system(data[1], data[2]),
-            *_scratch(limits, is_writable=not isinstance(view, ReadOnly)),
+            *_scratch(limits),
             *(word for pair in zip(prefixes, self._prefixes, strict=True) for word in ("--ro-bind", *map(str, pair))),
             *("--ro-bind" if isinstance(view, ReadOnly) else "--bind", str(workspace), WORKSPACE),
+            # Only now: a Python's prefix may lie below /tmp, and its mount point is made there.
+            *(("--remount-ro", "/tmp", "--remount-ro", "/dev/shm") if isinstance(view, ReadOnly) else ()),
             *("--remount-ro", "/", "--chdir", WORKSPACE),
             *_environment(inner_environment(self._python_prefix)),
             "--",
@@ -97,13 +99,12 @@ def _system(passwd: int, group: int) -> list[str]:
     return [*words, "--ro-bind-data", str(passwd), "/etc/passwd", "--ro-bind-data", str(group), "/etc/group"]
 
 
-def _scratch(limits: Limits, *, is_writable: bool) -> list[str]:
+def _scratch(limits: Limits) -> list[str]:
     # What bubblewrap mounts itself (/ and /dev) is a tmpfs without a limit: it is made read-only.
     size = str(limits.max_tmp_mib * MIB)
     return [
         *("--proc", "/proc", "--dev", "/dev", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"),
         *("--size", size, "--tmpfs", "/tmp"),
-        *(() if is_writable else ("--remount-ro", "/tmp", "--remount-ro", "/dev/shm")),
     ]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agents.sandbox.bubblewrap import Bubblewrap
-from agents.sandbox.launch import HOST_ENVIRONMENT, Launch
+from agents.sandbox.launch import HOST_ENVIRONMENT, Launch, ReadOnly
 from agents.sandbox.limits import Limit
 from agents.sandbox.results import SandboxError
 from agents.sandbox.sandbox import Sandbox
@@ -199,3 +200,22 @@ async def test_many_commands_run_at_once(workspace):
     code = "touch started-{}; until [ $(ls -d started-* | wc -l) = 4 ]; do sleep 0.02; done"
     finished = await asyncio.gather(*(run(shell(code.format(n)), workspace) for n in range(4)))
     assert [one.returncode for one in finished] == [0] * 4
+
+
+@pytest.fixture
+def prefix_below_tmp():
+    with tempfile.TemporaryDirectory(dir="/tmp") as prefix:
+        Path(prefix, "seen").write_text("yes")
+        Path(prefix).chmod(0o755)
+        yield Path(prefix)
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+async def test_a_python_below_tmp_is_seen_and_tmp_is_as_writable_as_it_should(prefix_below_tmp, is_writable):
+    launcher = Bubblewrap()
+    launcher._prefixes = [*launcher._prefixes, prefix_below_tmp]
+    with empty_workspace() as workspace:
+        view = workspace if is_writable else ReadOnly(folder=workspace)
+        command = shell(f"cat {prefix_below_tmp}/seen; touch /tmp/new || touch /dev/shm/new && echo written")
+        finished = await Sandbox(SMALL, launcher).run(command, view, timeout_s=10.0)
+    assert finished.stdout == ("yeswritten\n" if is_writable else "yes"), finished.stderr
