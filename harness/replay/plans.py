@@ -10,7 +10,8 @@ A file of YAML holds plans by task id, each a list of turns:
         answer: A full last page was followed by an empty one.
 
 A turn has a call or an answer. A call is the name of a tool and its arguments, or, if it is a text, the value of the
-first argument that the tool requires. A draft's sample is a call, `same` for what the target does, or `none` for no call.
+first argument that the tool requires. A draft's sample is a call, `same` for what the target does, or `none` for no
+call.
 """
 
 import json
@@ -72,9 +73,7 @@ def _turn(fields: Mapping[str, Any], tools: Mapping[str, Tool], where: str) -> R
     )
 
 
-def _sample(
-    sample: Any, calls: tuple[ToolCall, ...], tools: Mapping[str, Tool], where: str
-) -> tuple[ToolCall, ...]:
+def _sample(sample: Any, calls: tuple[ToolCall, ...], tools: Mapping[str, Tool], where: str) -> tuple[ToolCall, ...]:
     if sample == SAME:
         return calls
     return () if sample == NO_CALL else (_call(sample, tools, where),)
