@@ -2,7 +2,7 @@
 
 Each round runs the baseline, client-side speculation without forks, with forks, and the engine side, and the baseline
 again, on every workload; the last round has no recorded observations at hand. Tools run for real in all of them, at
-their own durations; `latency=constant latency.mean_s=0.5` injects more. Checked are: every task is solved in every run;
+their own durations; `latency=constant latency.mean_g=0.5` injects more. Checked are: every task is solved in every run;
 prompts, generated tokens, observations and final workspaces are equal. The last line on stdout is one JSON object, kept
 in results/bench/agents.json. Exit status 1 when anything is wrong.
 """
@@ -21,7 +21,9 @@ from precall.errors import PrecallError
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m harness.agents_check", description=__doc__)
-    parser.add_argument("overrides", nargs="*", help="of the configuration, such as latency=constant latency.mean_s=1")
+    parser.add_argument(
+        "overrides", nargs="*", help="of the configuration, such as latency=constant latency.mean_g=0.5"
+    )
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="(default all)")
     parser.add_argument("--blocks", type=int, default=3, help="rounds with recorded observations (default 3)")
     parser.add_argument("--agents", type=int, default=2, help="agents at once (default 2)")

@@ -19,9 +19,9 @@ from precall.tools import Effect
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Of the workload `name`: its tasks; those that were solved in every run; those with a workspace, and of these those
-    whose hash was the same at the end of every run; prompts of resident runs, and how many equal the baseline's; and in
-    words whatever else is wrong."""
+    """What the runs of the workload `name` show: its tasks, and those that were solved in every run; the tasks with a
+    workspace, and those whose hash was the same at the end of every run; prompts of resident runs, and how many equal
+    the baseline's; in words whatever else is wrong."""
 
     name: str
     num_tasks: int
@@ -40,7 +40,7 @@ class Verdict:
             found.append(f"{self.name}: {self.num_tasks - self.num_solved} of {self.num_tasks} tasks are not solved")
         if self.num_workspaces_identical < self.num_workspaces:
             num = self.num_workspaces - self.num_workspaces_identical
-            found.append(f"{self.name}: {num} of {self.num_workspaces} final workspaces differ between runs")
+            found.append(f"{self.name}: {num} of {self.num_workspaces} final workspaces are not the same in every run")
         return tuple(found)
 
 

@@ -101,7 +101,7 @@ def test_runs_that_agree_and_solve_are_good(workload: Workload) -> None:
     ("change", "text"),
     [
         ({"is_solved": False}, "1 of 1 tasks are not solved"),
-        ({"workspace": "other"}, "1 of 1 final workspaces differ"),
+        ({"workspace": "other"}, "1 of 1 final workspaces are not the same"),
         ({"prompt": "other"}, "differs between run baseline and run forks"),
         ({"failure": "the server has gone"}, "the server has gone"),
         ({"has_committed": False}, "has committed no fork"),
@@ -159,10 +159,10 @@ def test_tasks_are_divided_evenly_among_the_agents(num_tasks: int | None, agents
 def test_every_workload_of_the_check_replays_its_own_recording() -> None:
     names = {"swe": "swe.jsonl", "swe_tools": "swe_tools.jsonl", "reasoning": "reasoning.jsonl"}
     for name, file in names.items():
-        config = config_of(name, num_agents=1, num_tasks=1, overrides=["latency=constant", "latency.mean_s=0.5"])
+        config = config_of(name, num_agents=1, num_tasks=1, overrides=["latency=constant", "latency.mean_g=0.5"])
         assert config.agent.kind in AGENTS[config.workload.source]
         assert Path(trajectory_file(config) or "").name == file
-        assert config.latency.mean_s == 0.5
+        assert config.latency.mean_g == 0.5
 
 
 def test_a_live_model_replays_nothing() -> None:

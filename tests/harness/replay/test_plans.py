@@ -1,12 +1,12 @@
 """Plans: what is read from a file, and what is refused."""
 
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from agents.task import Environment, Task
 from agents.trajectory import Grade, Trajectory
-from contextlib import asynccontextmanager
 from harness.replay.plans import observe, read_plans, without_observations
 from precall.calls import ToolCall
 from precall.errors import ConfigError
@@ -82,7 +82,7 @@ async def test_a_plan_that_does_not_solve_its_task_or_does_not_end_is_refused(tm
     with pytest.raises(ConfigError, match="ends as turn_limit after 1 of 2 turns"):
         await observe(task_with(), plan, max_turns=1)
     endless = read(tmp_path, PLAN.replace('answer: "3"', "call: {add: 3}"))["sum"]
-    with pytest.raises(ConfigError, match="ends as failed after 2 of 2 turns .*asks for another"):
+    with pytest.raises(ConfigError, match=r"ends as failed after 2 of 2 turns .*asks for another"):
         await observe(task_with(), endless, max_turns=5)
 
 
