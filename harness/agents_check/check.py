@@ -94,6 +94,9 @@ async def run_all(
                     on_trajectory=on_trajectory,
                 )
                 runs[workload.name] += found
+                task = progress.tasks[0]
+                left_s = (task.elapsed or 0.0) * (num_trajectories - task.completed) / max(task.completed, 1)
+                console.print(f"{workload.name}, {what}: done, about {left_s / 60:.0f} minutes left")
                 for failed in (run for run in found if run.failure is not None):
                     console.print(f"{workload.name}: {failed.name}: {failed.failure}", style="red", markup=False)
     verdicts = {workload.name: verdict_of(workload, runs[workload.name]) for workload in workloads}
