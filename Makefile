@@ -87,6 +87,10 @@ simulate-scaling: $(STAMP) ## what a simulated turn costs, from 1 to 1024 agents
 what-if: $(STAMP) ## what speculation will bring and which draft to pick (ARGS='FOLDER', or ARGS='--G 2 --T 1.5 --draft ...')
 	$(PYTHON) -m harness.what_if $(ARGS)
 
+.PHONY: simulate-adaptive
+simulate-adaptive: $(STAMP) ## speculation off, always on and adaptive, where the draft is right in one half of the work
+	$(PYTHON) -m harness.backends.simulated.adaptive
+
 .PHONY: calibrate
 calibrate: $(STAMP) ## fit the simulator to the paper's figures 1 and 6 (minutes)
 	$(PYTHON) -m harness.backends.simulated.calibrate
@@ -106,6 +110,10 @@ agents-check: $(STAMP) ## replay our own SWE and reasoning tasks with real tools
 .PHONY: bench-forks
 bench-forks: $(STAMP) ## measure forks of a workspace of 10,000 files, by copying and by overlay (ARGS='--folder DIR')
 	$(PYTHON) -m harness.fork_bench $(ARGS)
+
+.PHONY: overhead
+overhead: $(STAMP) ## measure what the client adds to a turn at 256 agents, speculation on and off (ARGS='--blocks 6')
+	$(PYTHON) -m harness.overhead $(ARGS)
 
 .PHONY: ablation
 ablation: $(STAMP) ## measure O1, O2 and O3 one by one, prefix caching on and off, beside the cost model

@@ -32,9 +32,12 @@ from harness.schema import (
     trajectory_file,
 )
 from harness.workloads.load import load_tasks, tasks_among
+from precall.adaptive import AdaptiveSwitch
 from precall.chat import Sampling
 from precall.errors import ConfigError
 from precall.policy import LaunchPolicy
+from precall.rate_limits import RateLimits
+from precall.retries import RetryPolicy
 
 REPLAY_PLUGIN = "harness.replay.plugin:ReplayLogitsProcessor"
 
@@ -82,12 +85,7 @@ def target_server(config: Config) -> ServerSettings:
     if config.backend.kind is BackendKind.simulated:
         return _simulated_server(config, config.backend.simulated_target, "target")
     if config.backend.kind is BackendKind.external:
-        return ExternalServerSettings(
-            name="target",
-            url=config.backend.url,
-            model=config.model.path or config.model.name,
-            api_key_variable=config.backend.api_key_env or None,
-        )
+        return _external_server(config, config.model, "target", config.backend.url, config.backend.api_key_env)
     cores, api_cores = split_cores() if platform_of(config) == "cpu" else ((), ())
     gpu_ids = (0,) if platform_of(config) == "cuda" else ()
     return _vllm_server(config, config.model, "target", cores, api_cores, gpu_ids)
@@ -114,15 +112,8 @@ def draft_servers(config: Config) -> list[ServerSettings]:
             raise ConfigError(
                 "backend.draft_url is empty; speculation with an external backend needs the draft's address."
             )
-        model = config.draft.model
-        return [
-            ExternalServerSettings(
-                name="draft",
-                url=config.backend.draft_url,
-                model=model.path or model.name,
-                api_key_variable=config.backend.api_key_env or None,
-            )
-        ]
+        backend = config.backend
+        return [_external_server(config, config.draft.model, "draft", backend.draft_url, backend.draft_api_key_env)]
     if config.backend.kind is BackendKind.simulated:
         num = config.draft.num_replicas if config.draft.place is DraftPlace.dedicated else 1
         return [_simulated_server(config, config.backend.simulated_draft, f"draft{index}") for index in range(num)]
@@ -139,6 +130,21 @@ def draft_servers(config: Config) -> list[ServerSettings]:
         _vllm_server(config, config.draft.model, f"draft{index}", (), (), (1 + index,))
         for index in range(config.draft.num_replicas)
     ]
+
+
+def _external_server(
+    config: Config, model: ModelConfig, name: str, url: str, api_key_env: str
+) -> ExternalServerSettings:
+    settings = ExternalServerSettings(
+        name=name,
+        url=url,
+        model=model.path or model.name,
+        api_key_variable=api_key_env or None,
+        retries=RetryPolicy(max_retries=config.backend.max_retries),
+        limits=RateLimits(requests_per_minute=model.requests_per_minute, tokens_per_minute=model.tokens_per_minute),
+    )
+    _ = settings.api_key  # one that is missing is found here
+    return settings
 
 
 def _simulated_server(config: Config, engine: SimulatedEngineConfig | None, name: str) -> SimulatedServerSettings:
@@ -185,7 +191,7 @@ def _vllm_server(
         logits_processors=(REPLAY_PLUGIN,) if model.is_replay else (),
         enable_prefix_caching=backend.is_prefix_caching,
         # On CPU a seeded request that samples ends the engine when its prompt is computed in parts: docs/upstream, 6.
-        is_prefill_whole=platform_of(config) == "cpu" and model.temperature > 0.0,
+        is_prefill_whole=platform_of(config) == "cpu" and model.temperature != 0.0,
         kv_cache_gib=backend.kv_cache_gib if platform_of(config) == "cpu" else None,
         cores=cores,
         api_cores=api_cores,
@@ -307,5 +313,17 @@ def policy_of(config: Config) -> LaunchPolicy:
     return LaunchPolicy(max_executions_per_turn=speculation.max_executions_per_turn, is_forking=speculation.is_forking)
 
 
+def switch_of(config: Config) -> AdaptiveSwitch | None:
+    """Return a switch for one arm's run, None where speculation is always on."""
+    return AdaptiveSwitch(seed=config.seed) if config.speculation.is_adaptive else None
+
+
 def sampling_of(model: ModelConfig, seed: int) -> Sampling:
-    return Sampling(temperature=model.temperature, max_tokens=model.max_tokens, seed=seed)
+    return Sampling(
+        temperature=model.temperature,
+        top_p=None if model.temperature is None else 1.0,
+        max_tokens=model.max_tokens,
+        max_completion_tokens=model.max_completion_tokens,
+        reasoning_effort=model.reasoning_effort,
+        seed=seed,
+    )

@@ -23,6 +23,7 @@ from harness.metrics.comparison import (
     predict_time_saved_pct,
     time_saved_pct,
 )
+from harness.metrics.costs import run_costs
 from harness.metrics.live import divergence, prediction
 from harness.participants import participants
 from harness.records import RunFolder
@@ -99,6 +100,7 @@ async def run_cell(
                 finally:
                     folder.append_events(name, run.events)
             measured[name] = arm_metrics(run.events, wall_s=run.wall_s, counters=run.counters, cpu_s=run.cpu_s)
+            measured[name] |= asdict(run_costs(config, run.events))
             on_run(name, measured[name])
         metrics = {"runs": measured, **_compare(cell, runs, tasks, latency, draft_s), "latency_mean_s": latency.mean_s}
     except (BackendError, MeasurementError) as error:
@@ -213,7 +215,7 @@ def _turn_times(
         for calls, seconds in zip(turn.draft_samples, sample_s[index], strict=True):
             for call in calls:
                 key = _key(call, tools)
-                if key is not None and policy.allows_effect(tools[call.name]):
+                if key is not None and policy.allows(tools[call.name]):
                     arrival_s[key] = min(seconds, arrival_s.get(key, seconds))
         tool_s, is_hit, has_written, g_s = [], [], False, 0.0
         for call in turn.calls:

@@ -23,6 +23,7 @@ from harness.calibration import (
 )
 from harness.cell import folder_of, run_cell
 from harness.display import Display
+from harness.metrics.costs import draft_price
 from harness.records import check_space
 from harness.schema import Config, DraftPlace, Speculation, TrackerMode
 from harness.servers import ServerPool
@@ -47,6 +48,8 @@ def check_before_start(cells: Sequence[Cell]) -> None:
         for model in (config.model, config.draft.model):
             build.sampling_of(model, config.seed)
         _servers_of_arms(config)
+        if config.speculation.max_draft_usd is not None:
+            draft_price(config)
         if _needs_draft_times(config):
             build.draft_servers(draft_calibration(config).config)
         if config.backend.target_port is not None:

@@ -11,6 +11,7 @@ from harness.backends.protocol import ModelServer
 from harness.backends.simulated.model_server import SimulatedModelServer
 from harness.backends.simulated.participants import simulated_participants
 from harness.latency import Latency, LatencyInjector, LatencyKind
+from harness.metrics.costs import draft_price
 from harness.replay.models import ReplayDraft, ReplayTarget, TimedDraft
 from harness.replay.resident import ReplayResidentTarget
 from harness.replay.trajectories import RecordedTrajectory
@@ -20,8 +21,10 @@ from precall.chat import ChatClient, ChatTarget
 from precall.drafts.chat_model import ChatDraft
 from precall.drafts.protocol import Draft
 from precall.events import EventRecorder
+from precall.limits import ToolLimiter
 from precall.resident_target import ResidentTarget
 from precall.speculation import ClientSpeculation, NoSpeculation
+from precall.spending import SpendingCap
 from precall.tool_cache import ToolCachePublisher
 from precall.turn import Target
 
@@ -54,6 +57,9 @@ async def participants(
     renderer = build.renderer_of(config.model) if recorded else None
     draft_renderer = build.renderer_of(config.draft.model) if recorded and draft_clients else None
     policy = build.policy_of(config)
+    limiter, switch, cap = ToolLimiter(), build.switch_of(config), None
+    if config.speculation.max_draft_usd is not None and draft_clients:
+        cap = SpendingCap(config.speculation.max_draft_usd, draft_price(config), *draft_clients)
 
     def make_target(trajectory: RecordedTrajectory | None, cache_salt: str) -> Target:
         if trajectory is not None and renderer is not None:
@@ -93,7 +99,9 @@ async def participants(
             target = make_resident_target(trajectory, cache_salt, publisher)
         else:
             target = make_target(trajectory, cache_salt)
-        speculating = ClientSpeculation(draft, policy, executor, recorder, publisher)
+        speculating = ClientSpeculation(
+            draft, policy, executor, recorder, publisher, limiter=limiter, switch=switch, cap=cap
+        )
         return Participants(target=target, speculation=speculating, executor=executor)
 
     try:
@@ -122,5 +130,11 @@ def client_of(server: ModelServer, model: ModelConfig) -> ChatClient:
     """Return a client for `model` on `server`; somebody else's server has a name for it and a key of its own."""
     if isinstance(server, ExternalServer):
         settings = server.settings
-        return ChatClient(base_url=server.base_url, model=settings.model, api_key=settings.api_key)
+        return ChatClient(
+            base_url=server.base_url,
+            model=settings.model,
+            api_key=settings.api_key,
+            retries=settings.retries,
+            limits=settings.limits,
+        )
     return ChatClient(base_url=server.base_url, model=model.name)

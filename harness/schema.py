@@ -57,8 +57,11 @@ class TinyConfig:
 
 @dataclass(kw_only=True)
 class ModelConfig:
-    """A model. `path` is a folder or a hub name; empty, `tiny` says which random architecture to make. With `is_replay`
-    the engine follows recorded trajectories."""
+    """A model. `path` is a folder or a hub name, or what an external endpoint calls it; empty, `tiny` says which random
+    architecture to make. With `is_replay` the engine follows recorded trajectories.
+
+    From `temperature` to `reasoning_effort` stands what requests carry, under the names of the API (precall.Sampling);
+    null is not sent. The limits per minute are those of an external endpoint, kept on this side; null is none."""
 
     name: str = MISSING
     path: str = ""
@@ -69,8 +72,12 @@ class ModelConfig:
     max_model_len: int = MISSING
     tool_call_parser: str = MISSING
     reasoning_parser: str | None = None
-    temperature: float = 0.0
-    max_tokens: int = 4096
+    temperature: float | None = 0.0
+    max_tokens: int | None = 4096
+    max_completion_tokens: int | None = None
+    reasoning_effort: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
     extra_args: list[str] = field(default_factory=list)
 
 
@@ -100,8 +107,9 @@ class SimulatedEngineConfig:
 
 @dataclass(kw_only=True)
 class BackendConfig:
-    """Where the models run. `url` and `draft_url` name endpoints that run already (kind external); `api_key_env` names
-    the environment variable that holds their key. `target_port` fixes the target's port; null takes a free one.
+    """Where the models run. `url` and `draft_url` name endpoints that run already (kind external); `api_key_env` and
+    `draft_api_key_env` name the environment variables that hold their keys, and `max_retries` says how often a request
+    that failed before its first token is repeated. `target_port` fixes the target's port; null takes a free one.
 
     `is_residency` (O3) and `is_drafting` (O2, at most `num_speculative_tokens` a step) switch the engine side on: then
     the speculative arm has a server of its own with the tool cache, and the baseline one without, equal in all else.
@@ -114,6 +122,8 @@ class BackendConfig:
     url: str = ""
     draft_url: str = ""
     api_key_env: str = ""
+    draft_api_key_env: str = ""
+    max_retries: int = 0
     target_port: int | None = None
     max_num_seqs: int = 64
     kv_cache_gib: int | None = 1
@@ -210,7 +220,9 @@ class SpeculationConfig:
 
     mode: Speculation = MISSING
     max_executions_per_turn: int = 16
+    max_draft_usd: float | None = None  # of one run of an arm, by `prices`; then the draft is not asked any more
     is_forking: bool = True
+    is_adaptive: bool = False  # precall/adaptive.py; the cost model's prediction is that of speculation always on
 
 
 @dataclass(kw_only=True)
@@ -223,6 +235,22 @@ class LatencyConfig:
     mean_s: float | None = None
     mean_g: float | None = None
     relative_std: float = 0.0
+
+
+@dataclass(kw_only=True)
+class PriceConfig:
+    input_usd: float = MISSING
+    output_usd: float = MISSING
+
+
+@dataclass(kw_only=True)
+class PricesConfig:
+    """US dollars per million tokens, by a model's path or, where it has none, its name; `source` says whose prices of
+    when they are. A model that is not listed has no cost."""
+
+    name: str = MISSING
+    source: str = MISSING
+    models: dict[str, PriceConfig] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -255,6 +283,7 @@ class Config:
     agent: AgentConfig = field(default_factory=AgentConfig)
     speculation: SpeculationConfig = field(default_factory=SpeculationConfig)
     latency: LatencyConfig = field(default_factory=LatencyConfig)
+    prices: PricesConfig = field(default_factory=PricesConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     grid: dict[str, Any] = field(default_factory=dict)
@@ -324,6 +353,11 @@ def check(config: Config) -> None:
         )
     if backend.kind is BackendKind.simulated:
         _check_simulated(config)
+    if backend.kind is not BackendKind.external and backend.max_retries:
+        raise ConfigError(
+            f"backend.max_retries is {backend.max_retries} and backend.kind is {backend.kind.value}; servers that the "
+            "harness starts must answer each request. Leave it 0, or use backend=external."
+        )
     if backend.kind is BackendKind.external and not backend.url:
         raise ConfigError("backend.url is empty; an external backend needs the endpoint's address, which ends in /v1.")
 

@@ -36,10 +36,10 @@ class Cell:
 
 
 def address(config: Config) -> str:
-    """Return 10 hexadecimal digits that stand for a setting. Where results go, how they are tracked and how many blocks
-    there are does not count; what is in a file of trajectories does."""
+    """Return 10 hexadecimal digits that stand for a setting. Where results go, how they are tracked, what tokens cost
+    and how many blocks there are does not count; what is in a file of trajectories does."""
     fields = asdict(config)
-    for key in ("grid", "output", "tracker", "scale", "experiment"):
+    for key in ("grid", "output", "prices", "tracker", "scale", "experiment"):
         del fields[key]
     file = trajectory_file(config)
     if file is not None and Path(file).is_file():  # one that is missing is refused before anything runs

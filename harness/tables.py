@@ -30,6 +30,7 @@ OF_BOTH_ARMS = (
     "decode_steps",
     "scheduled_tokens",
     "cpu_s",
+    "target_usd_per_100_turns",
 )
 OF_SPECULATION = (
     "draft_s",
@@ -47,7 +48,15 @@ OF_SPECULATION = (
     "num_refused",
     "num_executed",
     "num_failed_posts",
+    "saved_tool_s",
     "wasted_tool_s",
+    "fired_share",
+    "drafted_share",
+    "drafting_s",
+    "num_cut_off_drafts",
+    "num_draft_prompt_tokens",
+    "num_draft_output_tokens",
+    "added_usd_per_100_turns",
 )
 OF_THE_COMPARISON = (
     "time_saved_pct",
@@ -178,6 +187,8 @@ def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
         "eligible_share": _frame_mean(rows, "eligible_share"),
         "solved_share_base": _share(rows, "num_solved_base", "num_graded_base"),
         "solved_share_spec": _share(rows, "num_solved_spec", "num_graded_spec"),
+        # Rows that were written before this was counted have not measured it.
+        "fired_share": _frame_mean(rows, "fired_share") if "fired_share" in rows else None,
         "executed_share": _share(rows, "num_executed", "num_confirmed"),
         "num_diverged": _number(rows["num_diverged"].astype(float).sum(min_count=len(rows))),
         "num_diverged_base": _number(rows["num_diverged_base"].astype(float).sum(min_count=len(rows))),

@@ -1,31 +1,26 @@
-"""precall: speculative tool calls for LLM agents."""
+"""precall: speculative tool calls for LLM agents. The exports below are frozen; the modules hold the parts."""
 
-from precall.calls import Observation, ToolCall, canonical_key
 from precall.chat import ChatClient, ChatTarget, Sampling
 from precall.drafts.chat_model import ChatDraft
 from precall.ledger import Ledger
+from precall.openai_tools import tools_from_openai
 from precall.policy import LaunchPolicy
-from precall.resident_target import ResidentTarget
-from precall.speculation import ClientSpeculation, NoSpeculation
-from precall.tool_cache import ToolCachePublisher
+from precall.prices import TokenPrice
+from precall.speculator import Speculator
+from precall.spending import SpendingCap
 from precall.tools import Effect, Tool
-from precall.turn import TurnRunner
 
 __all__ = [
     "ChatClient",
     "ChatDraft",
     "ChatTarget",
-    "ClientSpeculation",
     "Effect",
     "LaunchPolicy",
     "Ledger",
-    "NoSpeculation",
-    "Observation",
-    "ResidentTarget",
     "Sampling",
+    "Speculator",
+    "SpendingCap",
+    "TokenPrice",
     "Tool",
-    "ToolCachePublisher",
-    "ToolCall",
-    "TurnRunner",
-    "canonical_key",
+    "tools_from_openai",
 ]

@@ -17,11 +17,13 @@ class EventKind(StrEnum):
     TRAJECTORY_STARTED = "trajectory_started"
     TURN_STARTED = "turn_started"
     GENERATION_FINISHED = "generation_finished"
-    # sent_s, first_token_s, finished_s, num_prompt_tokens, num_output_tokens, num_calls, prompt_hash, output_hash,
-    # finish_reason
+    # sent_s, first_token_s, finished_s, num_prompt_tokens, num_output_tokens, num_cached_prompt_tokens,
+    # num_reasoning_tokens, num_calls, prompt_hash, output_hash, finish_reason
+    DRAFT_SKIPPED = "draft_skipped"  # reason: the draft is not asked in this turn
     DRAFT_STARTED = "draft_started"
-    DRAFT_ANSWERED = "draft_answered"  # sample, sent_s, calls, num_output_tokens
+    DRAFT_ANSWERED = "draft_answered"  # sample (complete), sent_s, calls, num_prompt_tokens, num_output_tokens
     DRAFT_FAILED = "draft_failed"  # message
+    DRAFT_ENDED = "draft_ended"  # is_cut_off: it had more to say when the target had spoken; after every DRAFT_STARTED
     CALL_PREDICTED = "call_predicted"  # name, arguments (canonical), sample
     EXECUTION_LAUNCHED = "execution_launched"  # name, arguments
     EXECUTION_REFUSED = "execution_refused"  # name, arguments, reason
@@ -56,11 +58,17 @@ def now_s() -> float:
 
 
 class EventRecorder:
-    """Stamps the events of one trajectory and hands them to a sink."""
+    """Stamps the events of one trajectory and hands them to a sink, and to those who `listen`."""
 
     def __init__(self, trajectory_id: str, sink: EventSink) -> None:
         self.trajectory_id = trajectory_id
-        self._sink = sink
+        self._sinks = [sink]
+
+    def listen(self, sink: EventSink) -> None:
+        """Hand every event from now on to `sink`, too."""
+        self._sinks.append(sink)
 
     def emit(self, kind: EventKind, turn: int | None = None, **data: Any) -> None:
-        self._sink(Event(kind=kind, time_s=now_s(), trajectory_id=self.trajectory_id, turn=turn, data=data))
+        event = Event(kind=kind, time_s=now_s(), trajectory_id=self.trajectory_id, turn=turn, data=data)
+        for sink in self._sinks:
+            sink(event)

@@ -1,6 +1,8 @@
 """Executions: predicted calls that were launched, from launch to their fate. One object serves one trajectory."""
 
 import asyncio
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -9,6 +11,7 @@ from precall.calls import CallKey, Observation, ToolCall
 from precall.errors import ForkError
 from precall.events import EventKind, EventRecorder, now_s
 from precall.forks import ForkedCall
+from precall.limits import Slot, ToolLimiter
 from precall.tools import Effect, Tool, ToolExecutor
 
 
@@ -29,12 +32,13 @@ class Outcome(StrEnum):
     MISS = "miss"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Execution:
     tool: Tool
     task: asyncio.Task[Observation]
     launched_s: float
     forked: ForkedCall | None
+    slot: Slot | None
 
 
 class Publisher(Protocol):
@@ -47,40 +51,77 @@ class Publisher(Protocol):
 
 
 class Executions:
-    """The executions of one turn at a time; `end_turn` settles whatever the turn did not use."""
+    """The executions of one turn at a time; `end_turn` settles whatever the turn did not use, so that none of an
+    earlier turn is alive when a call is launched.
 
-    def __init__(self, executor: ToolExecutor, recorder: EventRecorder, publisher: Publisher | None = None) -> None:
+    `cost` is that of all executions but the used ones, those that wait for their tool's limits included.
+    """
+
+    def __init__(
+        self,
+        executor: ToolExecutor,
+        recorder: EventRecorder,
+        publisher: Publisher | None = None,
+        limiter: ToolLimiter | None = None,
+    ) -> None:
         self._executor = executor
         self._recorder = recorder
         self._publisher = publisher
+        self._limiter = limiter or ToolLimiter()
+        self.cost = 0.0
         self._turn = 0
         self._alive: dict[CallKey, _Execution] = {}
+        self._waiting: dict[CallKey, tuple[Slot, Tool]] = {}
         self._cancelled: set[asyncio.Task[Observation]] = set()
         self._discards: set[asyncio.Task[None]] = set()
 
     def launch(self, turn: int, tool: Tool, call: ToolCall, key: CallKey, occurrence: int) -> None:
-        """Start `call` in a task of its own; `key` is not alive, and the policy has allowed it."""
-        assert key not in self._alive, f"{key} is already running"
+        """Start `call` in a task of its own as soon as its tool's limits leave room; `key` is not alive, and the policy
+        has allowed it."""
+        assert key not in self._alive and key not in self._waiting, f"{key} is already running"
         self._turn = turn
+        self.cost += tool.cost
+        slot = self._limiter.request(
+            tool,
+            launch=lambda: self._launch(turn, tool, call, key, occurrence),
+            cancel=lambda: self._drop([key]),
+        )
+        if slot.is_waiting:
+            self._waiting[key] = slot, tool
+        else:
+            self._alive[key].slot = slot
+
+    def _launch(
+        self, turn: int, tool: Tool, call: ToolCall, key: CallKey, occurrence: int
+    ) -> asyncio.Task[Observation]:
+        slot, _ = self._waiting.pop(key, (None, None))
         forked = ForkedCall(tool, call) if tool.effect is Effect.WORKSPACE else None
         running = (
             _run(self._executor, tool, call, occurrence) if forked is None else forked.run(self._executor, occurrence)
         )
         task = asyncio.create_task(running)
-        self._alive[key] = _Execution(tool=tool, task=task, launched_s=now_s(), forked=forked)
+        self._alive[key] = _Execution(tool=tool, task=task, launched_s=now_s(), forked=forked, slot=slot)
         self._recorder.emit(EventKind.EXECUTION_LAUNCHED, turn, name=key.name, arguments=key.arguments)
         # What was done in a fork holds once this side has committed it, and not before: it is told to nobody.
         if self._publisher is not None and forked is None:
             self._publisher.launched(turn, tool, call, task)
+        return task
+
+    def confirmed(self, tool: Tool) -> AbstractAsyncContextManager[None]:
+        """Around the run of a confirmed call that has no execution: executions make room for it at its tool."""
+        return self._limiter.confirmed(tool)
 
     async def take(self, key: CallKey) -> tuple[Outcome, Observation | None]:
         """Hand over the observation for `key`, waiting for it if the tool still runs. A miss comes with None.
 
         What was done in a fork is the state before its observation is handed over; when it cannot be, it is a miss.
         """
+        self._give_up([key])
         execution = self._alive.get(key)
         if execution is None:
             return Outcome.MISS, None
+        if execution.slot is not None:
+            execution.slot.confirm()
         outcome = Outcome.READY_HIT if execution.task.done() else Outcome.PENDING_HIT
         observation = await asyncio.shield(execution.task)
         if observation.is_error:
@@ -124,6 +165,7 @@ class Executions:
         None when there is none, or it has failed, still runs or is in a fork: then the engine used an earlier one, and
         this one is dropped.
         """
+        self._give_up([key])
         execution = self._alive.get(key)
         if execution is None:
             return None
@@ -138,9 +180,24 @@ class Executions:
         """Drop every execution that read state which a confirmed call has just changed."""
         self._drop([key for key, execution in self._alive.items() if execution.tool.effect is not Effect.PURE])
 
+    def keep_only(self, keys: Collection[CallKey]) -> None:
+        """Settle what the turn does not need: cancel what runs, write off what has finished, give up what waits."""
+        self._give_up([key for key in self._waiting if key not in keys])
+        self._drop([key for key in self._alive if key not in keys])
+
     def end_turn(self) -> None:
-        """Settle what the turn did not use: cancel what runs, write off what has finished. Returns at once."""
-        self._drop(list(self._alive))
+        """Settle what the turn did not use. Returns at once."""
+        self.keep_only(())
+
+    def _give_up(self, keys: Collection[CallKey]) -> None:
+        """Withdraw calls that wait for their tool's limits: they were never launched."""
+        for key in keys:
+            if key in self._waiting:
+                slot, tool = self._waiting.pop(key)
+                slot.withdraw()
+                self.cost -= tool.cost
+                refused = {"name": key.name, "arguments": key.arguments, "reason": "limits of the tool"}
+                self._recorder.emit(EventKind.EXECUTION_REFUSED, self._turn, **refused)
 
     async def aclose(self) -> None:
         """Wait until every cancelled tool has really stopped and every fork is gone. Raises what a discard raised."""
@@ -169,6 +226,8 @@ class Executions:
 
     def _end(self, key: CallKey, execution: _Execution, fate: Fate) -> None:
         task = execution.task
+        if fate is Fate.USED:
+            self.cost -= execution.tool.cost
         has_finished = task.done() and not task.cancelled()
         self._recorder.emit(
             EventKind.EXECUTION_ENDED,

@@ -1,11 +1,14 @@
 """From the chunks of a chat-completions stream to one finished generation."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from precall.calls import ToolCall
+from precall.usage import Usage
+from precall.wire import OPTIONS_FIELD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,8 @@ class Generation:
     num_output_tokens: int | None = None
     prompt_token_ids: tuple[int, ...] | None = None
     output_token_ids: tuple[int, ...] | None = None
+    num_cached_prompt_tokens: int | None = None
+    num_reasoning_tokens: int | None = None
     is_continued: bool = False
     observations: tuple[str, ...] | None = None
 
@@ -66,6 +71,19 @@ def hash_token_ids(token_ids: Sequence[int]) -> str:
     return hashlib.sha256(",".join(map(str, token_ids)).encode()).hexdigest()[:16]
 
 
+def has_token(chunk: Any) -> bool:
+    """Whether an OpenAI `ChatCompletionChunk` brings any part of an answer, an executed turn or its end."""
+    return getattr(chunk, OPTIONS_FIELD, None) is not None or any(
+        choice.finish_reason or getattr(choice, "token_ids", None) or _has_text(choice.delta)
+        for choice in chunk.choices
+    )
+
+
+def _has_text(delta: Any) -> bool:
+    names = ("content", "refusal", "tool_calls", "reasoning", "reasoning_content")
+    return any(getattr(delta, name, None) for name in names)
+
+
 class GenerationBuilder:
     """Adds up the chunks of one stream. `add` takes OpenAI `ChatCompletionChunk` objects in the order of arrival."""
 
@@ -76,7 +94,7 @@ class GenerationBuilder:
         self._reasoning: list[str] = []
         self._calls: dict[int, dict[str, str]] = {}
         self._finish_reason: str | None = None
-        self._usage: Any = None
+        self._usage = Usage()
         self._prompt_token_ids: tuple[int, ...] | None = None
         self._output_token_ids: list[int] | None = None
 
@@ -84,7 +102,7 @@ class GenerationBuilder:
         prompt_token_ids = getattr(chunk, "prompt_token_ids", None)
         if prompt_token_ids is not None:
             self._prompt_token_ids = tuple(prompt_token_ids)
-        self._usage = chunk.usage or self._usage
+        self._usage = self._usage if chunk.usage is None else Usage.parse(chunk.usage)
         for choice in chunk.choices:
             delta = choice.delta
             reasoning = getattr(delta, "reasoning", None) or getattr(delta, "reasoning_content", None)
@@ -108,19 +126,39 @@ class GenerationBuilder:
             call["name"] += part.function.name or ""
             call["arguments"] += part.function.arguments or ""
 
+    def complete_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls that nothing can be added to: all but the one that is being written, and that one, too, once
+        its arguments are a whole JSON object."""
+        calls = self._tool_calls()
+        return calls if not calls or _is_whole_object(calls[-1].arguments) else calls[:-1]
+
+    def _tool_calls(self) -> tuple[ToolCall, ...]:
+        calls = (self._calls[index] for index in sorted(self._calls))
+        return tuple(ToolCall(name=c["name"], arguments=c["arguments"], call_id=c["id"]) for c in calls)
+
     def build(self, finished_s: float) -> Generation:
         """Return the generation. Call it once, after the stream has ended."""
-        calls = (self._calls[index] for index in sorted(self._calls))
         return Generation(
             content="".join(self._content),
             reasoning="".join(self._reasoning),
-            tool_calls=tuple(ToolCall(name=c["name"], arguments=c["arguments"], call_id=c["id"]) for c in calls),
+            tool_calls=self._tool_calls(),
             finish_reason=self._finish_reason,
             sent_s=self._sent_s,
             first_token_s=self._first_token_s,
             finished_s=finished_s,
-            num_prompt_tokens=self._usage.prompt_tokens if self._usage else None,
-            num_output_tokens=self._usage.completion_tokens if self._usage else None,
+            num_prompt_tokens=self._usage.num_prompt_tokens,
+            num_output_tokens=self._usage.num_output_tokens,
             prompt_token_ids=self._prompt_token_ids,
             output_token_ids=None if self._output_token_ids is None else tuple(self._output_token_ids),
+            num_cached_prompt_tokens=self._usage.num_cached_prompt_tokens,
+            num_reasoning_tokens=self._usage.num_reasoning_tokens,
         )
+
+
+def _is_whole_object(text: str) -> bool:
+    if not text.rstrip().endswith("}"):
+        return False
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -63,6 +63,11 @@ class Tool:
     function; a plain one runs in a thread of its own, which cannot be stopped: after a time-out or a cancellation it
     runs on to its end and what it returns is dropped. `fork` makes a fork of the state that a tool of effect
     `workspace` changes, and raises ForkError when it cannot; without it the tool is never launched ahead.
+
+    `cost` is that of one call, in units of the author's choice; `max_concurrency` and `max_rate_per_s` are what the
+    tool can take (precall/limits.py); `can_reach_outside` says that a call's arguments may leave for hosts that the
+    author does not answer for. All of them bound speculation alone. `is_strict` is the API's `strict`; None is not
+    sent.
     """
 
     name: str
@@ -73,6 +78,11 @@ class Tool:
     timeout_s: float = 30.0
     max_observation_chars: int = 100_000
     fork: Callable[[], Awaitable[Fork]] | None = None
+    cost: float = 1.0
+    max_concurrency: int | None = None
+    max_rate_per_s: float | None = None
+    can_reach_outside: bool = False
+    is_strict: bool | None = None
 
     def __post_init__(self) -> None:
         if self.fork is not None and self.effect is not Effect.WORKSPACE:
@@ -85,11 +95,25 @@ class Tool:
         if self.max_observation_chars < 1:
             num = self.max_observation_chars
             raise ConfigError(f"max_observation_chars of tool {self.name} is {num}; it must be at least 1.")
+        if not 0.0 <= self.cost < float("inf"):
+            raise ConfigError(f"cost of tool {self.name} is {self.cost}; it must be 0 or more.")
+        if self.max_concurrency is not None and self.max_concurrency < 1:
+            raise ConfigError(
+                f"max_concurrency of tool {self.name} is {self.max_concurrency}; it must be at least 1, or None."
+            )
+        if self.max_rate_per_s is not None and not self.max_rate_per_s > 0.0:
+            raise ConfigError(f"max_rate_per_s of tool {self.name} is {self.max_rate_per_s}; it must be > 0, or None.")
+
+    @property
+    def can_be_stopped(self) -> bool:
+        """Whether a call ends when it is cancelled: a plain function runs on in its thread, a fork's never does."""
+        return self.fork is not None or inspect.iscoroutinefunction(self.function)
 
     def to_openai(self) -> dict[str, Any]:
         """Return the tool in the form that the chat-completions API takes."""
         function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
-        return {"type": "function", "function": function}
+        strict = {} if self.is_strict is None else {"strict": self.is_strict}
+        return {"type": "function", "function": function | strict}
 
 
 class ToolExecutor(Protocol):

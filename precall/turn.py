@@ -62,20 +62,24 @@ class TurnRunner:
     async def run_response(self, messages: list[dict[str, Any]]) -> AsyncGenerator[Turn, None]:
         """Send one request with `messages`, yield each turn of its response, and append the turn to `messages`.
 
-        Raises BackendError when the target fails.
+        Raises BackendError when the target fails; `messages` are then as they were before its turn, and another
+        response may be asked for.
         """
         tools = list(self._tools.values())
         self._start_turn(messages, tools)
-        async with aclosing(self._target.turns(messages, tools)) as generations:
-            is_open = True
-            async for generation in generations:
-                assert is_open, "the target yielded a turn after one that was not continued"
-                yield await self._settle(generation, messages)
-                is_open = generation.is_continued
-                if is_open:
-                    # Before the next generation is awaited, or its calls would be predicted after the target spoke.
-                    self._start_turn(messages, tools)
-            assert not is_open, "the response ended where the target had promised a turn"
+        try:
+            async with aclosing(self._target.turns(messages, tools)) as generations:
+                is_open = True
+                async for generation in generations:
+                    assert is_open, "the target yielded a turn after one that was not continued"
+                    yield await self._settle(generation, messages)
+                    is_open = generation.is_continued
+                    if is_open:
+                        # Before the next generation is awaited, or its calls would be predicted after the target spoke.
+                        self._start_turn(messages, tools)
+                assert not is_open, "the response ended where the target had promised a turn"
+        finally:
+            self._speculation.end_turn()  # also of a turn that has failed, or that nobody awaits any more
 
     def _start_turn(self, messages: list[dict[str, Any]], tools: Sequence[Tool]) -> None:
         self._turn += 1
@@ -92,12 +96,14 @@ class TurnRunner:
             finished_s=generation.finished_s,
             num_prompt_tokens=generation.num_prompt_tokens,
             num_output_tokens=generation.num_output_tokens,
+            num_cached_prompt_tokens=generation.num_cached_prompt_tokens,
+            num_reasoning_tokens=generation.num_reasoning_tokens,
             num_calls=len(generation.tool_calls),
             prompt_hash=generation.prompt_hash,
             output_hash=generation.output_hash,
             finish_reason=generation.finish_reason,
         )
-        self._speculation.target_finished()
+        self._speculation.target_finished({key for key in map(self._key_of, generation.tool_calls) if key is not None})
         executed = generation.observations or [None] * len(generation.tool_calls)
         observations = [
             await self._observe(turn, call, text) for call, text in zip(generation.tool_calls, executed, strict=True)
@@ -107,6 +113,14 @@ class TurnRunner:
         for call, observation in zip(generation.tool_calls, observations, strict=True):
             messages.append({"role": "tool", "tool_call_id": call.call_id, "content": observation.content})
         return Turn(index=turn, generation=generation, observations=tuple(observations))
+
+    def _key_of(self, call: ToolCall) -> CallKey | None:
+        """Return the key of a call, None for one that no tool can run."""
+        tool = self._tools.get(call.name)
+        try:
+            return None if tool is None else canonical_key(call, tool.parameters)
+        except MalformedCallError:
+            return None
 
     async def _observe(self, turn: int, call: ToolCall, executed: str | None) -> Observation:
         """Return the observation of a call; `executed` is the one that the engine has used, None where it used none."""
@@ -152,7 +166,8 @@ class TurnRunner:
         return Observation(content=text, duration_s=None if execution is None else execution.duration_s)
 
     async def _run(self, tool: Tool, call: ToolCall, key: CallKey) -> Observation:
-        observation = await self._executor(tool, call, self._num_confirmed[key])
+        async with self._speculation.confirmed(tool):
+            observation = await self._executor(tool, call, self._num_confirmed[key])
         if tool.effect.changes_state:
             self._speculation.state_changed()
         return observation

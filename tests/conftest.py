@@ -12,6 +12,7 @@ import pytest
 from agents.sandbox.results import SandboxError
 from agents.sandbox.sandbox import Sandbox
 from tests.agents.sandbox.sandboxes import SMALL, empty_workspace
+from tests.task_leaks import noting_tasks_left
 
 END = "-----END CERTIFICATE-----\n"
 
@@ -29,6 +30,15 @@ def few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(file))
         yield
+
+
+@pytest.fixture
+def no_task_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test whose event loop still has a task when it is closed; the mark leaves_tasks is for tests of that."""
+    with noting_tasks_left() as left:
+        yield
+    if request.node.get_closest_marker("leaves_tasks") is None:
+        assert not left, f"tasks were left behind: {left}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

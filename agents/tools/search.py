@@ -1,9 +1,9 @@
 """The tool `search`: BM25 over a small corpus of paragraphs (Robertson and Zaragoza 2009, by the library bm25s)."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import bm25s
+from types import ModuleType
 
 from precall.tools import Effect, Tool
 
@@ -17,6 +17,23 @@ _PARAMETERS = {
     "properties": {"query": {"type": "string", "description": "The words to look for."}},
     "required": ["query"],
 }
+
+
+def _import_bm25s() -> ModuleType:
+    # Without numba, which it would load and does not need here: where numba is loaded, vLLM 0.32 for CPU cannot start
+    # (triton_utils/dispatcher.py looks through all modules for kernels, and an object of llvmlite's has no plain dict).
+    is_hidden = "numba" not in sys.modules
+    if is_hidden:
+        sys.modules["numba"] = None  # pyright: ignore[reportArgumentType]
+    try:
+        import bm25s
+    finally:
+        if is_hidden:
+            del sys.modules["numba"]
+    return bm25s
+
+
+bm25s = _import_bm25s()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

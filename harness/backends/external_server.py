@@ -1,7 +1,7 @@
 """An OpenAI-compatible server that somebody else runs, given by its address."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -9,6 +9,12 @@ import httpx
 
 from harness.backends.metrics_endpoint import scrape
 from precall.errors import BackendError, ConfigError
+from precall.events import now_s
+from precall.rate_limits import RateLimits
+from precall.retries import RetryPolicy
+
+CHECK_INTERVAL_S = 10.0
+"""How often it is asked at most whether it is alive: each time is a request that somebody else answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +23,15 @@ class ExternalServerSettings:
 
     `url` is the address that chat clients take, usually ending in /v1. `model` is the name the server gives the model.
     `api_key_variable` names the environment variable that holds the key, so that no record of the settings does.
+    `retries` and `limits` are for the chat clients.
     """
 
     name: str
     url: str
     model: str
     api_key_variable: str | None = None
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    limits: RateLimits = field(default_factory=RateLimits)
     timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
@@ -56,17 +65,22 @@ class ExternalServer:
         self.settings = settings
         # Once, not per check: it reads all certificates, which holds up the loop of a run by some 20 ms.
         self._tls = httpx.create_ssl_context()
+        self._checked_s: float | None = None
 
     @property
     def base_url(self) -> str:
         return self.settings.url.rstrip("/")
 
     async def check_alive(self) -> None:
-        """Raise BackendError if the server does not list its models, ConfigError if the asked one is not among them."""
+        """Raise BackendError if the server does not list its models, ConfigError if the asked one is not among them.
+        Returns at once where it did within the last CHECK_INTERVAL_S."""
+        if self._checked_s is not None and now_s() < self._checked_s + CHECK_INTERVAL_S:
+            return
         served = await self._served_models()
         if self.settings.model not in served:
             what = f"{self.settings.name}.model is {self.settings.model!r}; {self.base_url} must serve it"
             raise ConfigError(f"{what}. It serves: {', '.join(served) or 'no model'}. Choose one of these.")
+        self._checked_s = now_s()
 
     async def counters(self) -> dict[str, float]:
         return await scrape(self.base_url)

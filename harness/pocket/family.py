@@ -35,7 +35,7 @@ TARGET = PocketModel(
 )
 DRAFTS = (
     PocketModel(
-        name="pocket_s", hidden_size=48, num_layers=2, num_heads=1, head_size=32, ff_size=96, num_steps=500, seed=1
+        name="pocket_s", hidden_size=48, num_layers=2, num_heads=1, head_size=32, ff_size=96, num_steps=350, seed=1
     ),
     PocketModel(
         name="pocket_m", hidden_size=128, num_layers=3, num_heads=2, head_size=64, ff_size=320, num_steps=700, seed=2

@@ -13,7 +13,8 @@ from typing import Any
 
 from agents.task import Task
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn, TrajectorySet
-from precall.calls import ToolCall, canonical_key, parse_arguments
+from precall.calls import ToolCall, canonical_key
+from precall.drafts.oracle import with_wrong_argument
 from precall.errors import ConfigError
 from precall.tools import Tool
 
@@ -108,35 +109,12 @@ def _draft_sample(
     if error == "wrong tool" and others:
         other = generator.choice(others)
         return (_call_with(other.name, _made_up_arguments(other, generator)),)
-    wrong = _with_wrong_argument(call, by_name[call.name], generator) if error != "no call" else None
-    return (wrong,) if wrong else ()
-
-
-def _with_wrong_argument(call: ToolCall, tool: Tool, generator: random.Random) -> ToolCall | None:
-    arguments = parse_arguments(call)
-    if not arguments:
-        return None
-    name = generator.choice(sorted(arguments))
-    wrong = _call_with(call.name, arguments | {name: _wrong_value(arguments[name])})
-    assert canonical_key(wrong, tool.parameters) != canonical_key(call, tool.parameters), f"{wrong} equals {call}"
-    return wrong
-
-
-def _wrong_value(value: Any) -> Any:
-    match value:
-        case bool():
-            return not value
-        case int() | float():
-            return value + 1 if value + 1 != value else value / 2  # a large float has no successor at 1
-        case str():
-            return f"{value} 2"
-        case list():
-            return value[1:] if value else [1]
-        case dict():
-            other = 2 if value.get("other") == 1 else 1
-            return {"other": other, **{key: item for key, item in value.items() if key != "other"}}
-        case _:
-            return "other"
+    wrong = with_wrong_argument(call, generator) if error != "no call" else None
+    if wrong is None:
+        return ()
+    parameters = by_name[call.name].parameters
+    assert canonical_key(wrong, parameters) != canonical_key(call, parameters), f"{wrong} equals {call}"
+    return (wrong,)
 
 
 def _made_up_arguments(tool: Tool, generator: random.Random) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class ReplayDraft:
                 sample=sample,
                 calls=generation.tool_calls,
                 sent_s=generation.sent_s,
+                num_prompt_tokens=generation.num_prompt_tokens,
                 num_output_tokens=generation.num_output_tokens,
             )
 

@@ -9,15 +9,22 @@ from precall.events import Event, EventKind
 
 
 def record(trajectories: Iterable[Trajectory], events: Sequence[Event], description: str) -> TrajectorySet:
-    """Return what target, draft and tools did in one run, by task. A draft's sample that had not arrived when the
-    target was done is not part of the record, nor is a trajectory that has not come to an answer: it cannot be
-    replayed."""
+    """Return what target, draft and tools did in one run, by task. Of a draft's sample that was not complete when the
+    target was done the record has the calls that no other sample had predicted, as keys. A trajectory that has not come
+    to an answer is not part of it: it cannot be replayed."""
     samples: dict[tuple[str, int], dict[int, tuple[ToolCall, ...]]] = {}
+    answered: set[tuple[str, int, int]] = set()
     for event in events:
+        if event.kind not in (EventKind.CALL_PREDICTED, EventKind.DRAFT_ANSWERED):
+            continue
+        assert event.turn is not None
+        of_turn, sample = samples.setdefault((event.trajectory_id, event.turn), {}), event.data["sample"]
         if event.kind is EventKind.DRAFT_ANSWERED:
-            assert event.turn is not None
-            calls = tuple(ToolCall(name=call["name"], arguments=call["arguments"]) for call in event.data["calls"])
-            samples.setdefault((event.trajectory_id, event.turn), {})[event.data["sample"]] = calls
+            of_turn[sample] = tuple(ToolCall(name=c["name"], arguments=c["arguments"]) for c in event.data["calls"])
+            answered.add((event.trajectory_id, event.turn, sample))
+        elif (event.trajectory_id, event.turn, sample) not in answered:
+            call = ToolCall(name=event.data["name"], arguments=event.data["arguments"])
+            of_turn[sample] = (*of_turn.get(sample, ()), call)
     return TrajectorySet(
         origin="recorded",
         description=description,

@@ -4,7 +4,7 @@ takes posts to the tool cache."""
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -19,14 +19,16 @@ class Answer:
 
     `delay_s` passes before the first event and before each that follows (real seconds). No event is sent before
     `num_posts` posts have come for the response. `is_broken_off` closes the connection after the last event, in the
-    middle of the body. A status other than 200 sends `events[0]` as its body.
+    middle of the body. Without `is_streamed`, or with a status other than 200, `events[0]` is sent as the body.
     """
 
     events: tuple[str, ...] = ()
     status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     num_posts: int = 0
     is_broken_off: bool = False
+    is_streamed: bool = True
 
 
 def chunk(delta: dict[str, Any] | None = None, *, finish_reason: str | None = None, **extra: Any) -> str:
@@ -43,12 +45,13 @@ def executed_chunk(*turns: ExecutedTurn) -> str:
     return json.dumps({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], OPTIONS_FIELD: field})
 
 
-def usage_chunk(num_prompt_tokens: int, num_output_tokens: int) -> str:
+def usage_chunk(num_prompt_tokens: int, num_output_tokens: int, **details: Any) -> str:
     """Return the data of the last chunk, which has no choice and carries the token counts."""
     usage = {
         "prompt_tokens": num_prompt_tokens,
         "completion_tokens": num_output_tokens,
         "total_tokens": num_prompt_tokens + num_output_tokens,
+        **details,
     }
     return json.dumps({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": usage})
 
@@ -74,14 +77,15 @@ def answer_of(*, content: str = "", calls: Sequence[ToolCall] = (), delay_s: flo
 
 @dataclass(slots=True, kw_only=True)
 class FakeChatServer:
-    """Gives request i the answer `answers[i]`; an asynchronous context manager, `base_url` is valid inside.
+    """Gives request i the answer `answers[i]`, or `answers[model][i]` to request i of a model where they are listed by
+    model; an asynchronous context manager, `base_url` is valid inside.
 
     `requests` holds the bodies received, `headers` their headers; `posts` holds paths, headers and entries of what was
     posted to the tool cache, each answered with `post_status`, or with nothing where that is None. `num_broken_off`
     counts clients that left before their answer was complete.
     """
 
-    answers: Sequence[Answer]
+    answers: Sequence[Answer] | Mapping[str, Sequence[Answer]]
     post_status: int | None = 200
     base_url: str = field(default="", init=False)
     requests: list[dict[str, Any]] = field(default_factory=list, init=False)
@@ -126,11 +130,10 @@ class FakeChatServer:
             if not path.endswith("/chat/completions"):
                 await self._take_post(writer, path, headers, json.loads(body))
                 return
-            index = len(self.requests)
             self.requests.append(json.loads(body))
             self.headers.append(headers)
+            answer = self._answer_to_last()
             await self._notify()
-            answer = self.answers[index] if index < len(self.answers) else _NO_ANSWER
             response_id = f"{RESPONSE_ID_PREFIX}{headers.get(REQUEST_ID_HEADER.lower())}"
             sending = asyncio.create_task(self._answer(writer, answer, post_path(response_id)))
             leaving = asyncio.create_task(reader.read())  # returns when the client closes its side
@@ -147,6 +150,14 @@ class FakeChatServer:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+    def _answer_to_last(self) -> Answer:
+        answers, num_before = self.answers, len(self.requests) - 1
+        if isinstance(answers, Mapping):
+            model = self.requests[-1]["model"]
+            answers = answers.get(model, ())
+            num_before = sum(request["model"] == model for request in self.requests) - 1
+        return answers[num_before] if num_before < len(answers) else _NO_ANSWER
 
     async def _answer(self, writer: asyncio.StreamWriter, answer: Answer, path: str) -> None:
         await self.until(lambda: sum(posted == path for posted, _, _ in self.posts) >= answer.num_posts)
@@ -172,19 +183,26 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, st
     return head.split(" ")[1], headers, await reader.readexactly(int(headers.get("content-length", "0")))
 
 
-async def _send_json(writer: asyncio.StreamWriter, status: int, text: str) -> None:
+async def _send_json(
+    writer: asyncio.StreamWriter, status: int, text: str, headers: Mapping[str, str] | None = None
+) -> None:
     body = text.encode()
-    head = f"HTTP/1.1 {status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
+    lines = [f"HTTP/1.1 {status} Scripted", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    lines += ["Connection: close", *_lines(headers or {})]
+    writer.write("\r\n".join([*lines, "", ""]).encode() + body)
     await writer.drain()
 
 
+def _lines(headers: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {value}" for name, value in headers.items()]
+
+
 async def _send(writer: asyncio.StreamWriter, answer: Answer) -> None:
-    if answer.status != 200:
-        await _send_json(writer, answer.status, answer.events[0] if answer.events else "")
+    if answer.status != 200 or not answer.is_streamed:
+        await _send_json(writer, answer.status, answer.events[0] if answer.events else "", answer.headers)
         return
-    head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
-    writer.write(f"{head}Connection: close\r\n\r\n".encode())
+    lines = ["HTTP/1.1 200 OK", "Content-Type: text/event-stream", "Transfer-Encoding: chunked", "Connection: close"]
+    writer.write("\r\n".join([*lines, *_lines(answer.headers), "", ""]).encode())
     for event in answer.events:
         await asyncio.sleep(answer.delay_s)
         data = f"data: {event}\n\n".encode()

@@ -1,7 +1,7 @@
 """Models that follow a script: a target and a draft whose answers, and the seconds they take, are written down."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -67,12 +67,17 @@ class ScriptedTarget:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedSample:
     """One sample of the draft: complete `delay_s` seconds after the draft was asked, with these calls, or a
-    BackendError with the message `failure`, after which the draft says no more in this turn."""
+    BackendError with the message `failure`, after which the draft says no more in this turn.
+
+    `call_delays_s` may say when the first calls of them are complete, while the sample goes on; they do not decrease.
+    """
 
     delay_s: float
     calls: tuple[ToolCall, ...] = ()
+    num_prompt_tokens: int | None = None
     num_output_tokens: int | None = None
     failure: str | None = None
+    call_delays_s: tuple[float, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,12 +99,28 @@ class ScriptedDraft:
         self.num_asked += 1
         self.num_running += 1
         try:
-            for index, sample in sorted(enumerate(samples), key=lambda item: item[1].delay_s):
-                await asyncio.sleep(sent_s + sample.delay_s - now_s())
+            for delay_s, index, num_calls in sorted(_moments(samples), key=lambda moment: moment[0]):
+                await asyncio.sleep(sent_s + delay_s - now_s())
+                sample = samples[index]
+                if num_calls is not None:
+                    yield Prediction(sample=index, calls=sample.calls[:num_calls], sent_s=sent_s, is_complete=False)
+                    continue
                 if sample.failure is not None:
                     raise BackendError(sample.failure)
                 yield Prediction(
-                    sample=index, calls=sample.calls, sent_s=sent_s, num_output_tokens=sample.num_output_tokens
+                    sample=index,
+                    calls=sample.calls,
+                    sent_s=sent_s,
+                    num_prompt_tokens=sample.num_prompt_tokens,
+                    num_output_tokens=sample.num_output_tokens,
                 )
         finally:
             self.num_running -= 1
+
+
+def _moments(samples: Sequence[ScriptedSample]) -> Iterator[tuple[float, int, int | None]]:
+    """Yield when something is told of a sample, its index, and how many calls it has then; None: it is complete."""
+    for index, sample in enumerate(samples):
+        for num_before, delay_s in enumerate(sample.call_delays_s):
+            yield min(delay_s, sample.delay_s), index, num_before + 1
+        yield sample.delay_s, index, None

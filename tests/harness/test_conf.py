@@ -28,6 +28,7 @@ TOP_LEVEL_KEYS = [
     "agent",
     "speculation",
     "latency",
+    "prices",
     "tracker",
     "scale",
     "grid",
@@ -49,6 +50,12 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_paths, "_check_on_hub", lambda model: None)
 
 
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the environment hold the key of a commercial endpoint."""
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+
+
 def is_for_gpus(name: str) -> bool:
     return config_of(f"experiment={name}").draft.place is DraftPlace.dedicated
 
@@ -56,7 +63,7 @@ def is_for_gpus(name: str) -> bool:
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_builds_at_every_scale(
-    name: str, scale: str, tmp_path: Path, request: pytest.FixtureRequest
+    name: str, scale: str, tmp_path: Path, request: pytest.FixtureRequest, key: None
 ) -> None:
     if is_for_gpus(name):
         request.getfixturevalue("gpus")
@@ -154,6 +161,10 @@ LIVE = ("model.is_replay=false", "draft.model.is_replay=false")
             r"is_residency is True, .* backend\.kind is external; only",
         ),
         (["backend.num_speculative_tokens=0"], r"backend\.num_speculative_tokens is 0; it must be at least 1"),
+        (
+            ["backend.max_retries=1"],
+            r"max_retries is 1 and backend\.kind is vllm; servers that the harness starts must",
+        ),
         (["+grid={latency.mena_g:[1.0]}"], r"grid\.latency\.mena_g: 1\.0 cannot be set"),
         (["+grid={workload.hit_rate:[]}"], r"grid\.workload\.hit_rate is \[\]; it must be a list of at least one"),
         (["+grid={workload.hit_rate:0.5}"], r"grid\.workload\.hit_rate is 0\.5; it must be a list"),
@@ -312,3 +323,33 @@ def test_turns_with_several_calls_are_refused_for_gpt_oss_before_any_server() ->
     config = config_of("model=replay_tiny_gpt_oss")
     with pytest.raises(ConfigError, match=r"2 calls \(f, g\); in harmony form a turn ends with its first"):
         build.check_rendering(config, {"1": RecordedTrajectory(task_id="1", turns=(turn,))})
+
+
+def test_a_key_that_is_missing_is_found_before_anything_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match=r"api_key_variable is OPENAI_API_KEY; the environment must hold a key"):
+        check_before_start(cells_of("experiment=gpt_5", "scale=smoke", f"output={tmp_path}"))
+
+
+def test_the_commercial_pair_is_asked_by_its_names_with_the_parameters_of_reasoning_models(key: None) -> None:
+    config = config_of("experiment=gpt_5")
+    target, (draft,) = build.target_server(config), build.draft_servers(config)
+    assert (target.model, draft.model) == ("gpt-5", "gpt-5-nano")
+    assert target.retries.max_retries == draft.retries.max_retries == 5
+    sent = build.sampling_of(config.draft.model, config.seed).to_openai()
+    assert sent == {"max_completion_tokens": 1024, "reasoning_effort": "minimal", "seed": config.seed}
+
+
+def test_the_draft_of_another_endpoint_is_not_sent_the_targets_key(key: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ("backend.draft_url=http://draft.example/v1", "backend.draft_api_key_env=DRAFT_KEY")
+    monkeypatch.setenv("DRAFT_KEY", "other")
+    (draft,) = build.draft_servers(config_of("experiment=gpt_5", *overrides))
+    assert draft.api_key == "other"
+    (draft,) = build.draft_servers(config_of("experiment=gpt_5", overrides[0], "backend.draft_api_key_env=''"))
+    assert draft.api_key == "EMPTY"
+
+
+def test_a_cap_without_a_price_is_refused(key: None, tmp_path: Path) -> None:
+    cells = cells_of("experiment=gpt_5", "scale=smoke", "draft.model.path=another", f"output={tmp_path}")
+    with pytest.raises(ConfigError, match=r"max_draft_usd is 1\.0 and prices openai_2025_11 have none of another"):
+        check_before_start(cells)

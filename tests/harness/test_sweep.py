@@ -14,9 +14,9 @@ FIG1 = ("experiment=fig1", "scale=smoke")
 
 @pytest.mark.parametrize(
     "override",
-    ["output=elsewhere", "tracker=disabled", "tracker.project=other", "scale.num_blocks=9", "scale.name=mine"],
+    ["output=elsewhere", "tracker=disabled", "scale.num_blocks=9", "scale.name=mine", "prices.name=mine"],
 )
-def test_where_results_go_and_how_many_blocks_there_are_leaves_the_address_alone(override: str) -> None:
+def test_where_results_go_what_tokens_cost_and_how_many_blocks_there_are_leave_the_address(override: str) -> None:
     assert address(config_of(*FIG1, override)) == address(config_of(*FIG1))
 
 
@@ -38,6 +38,7 @@ def test_the_experiment_that_asks_for_a_setting_leaves_its_address_alone() -> No
         "agent.tasks_per_agent=2",
         "draft=colocated",
         "speculation=off",
+        "speculation.is_adaptive=true",
         "model.max_model_len=4096",
     ],
 )

@@ -81,6 +81,7 @@ def test_the_same_call_cannot_be_alive_twice():
         bench.launch("f")
         with pytest.raises(AssertionError, match="already running"):
             bench.launch("f")
+        await bench.executions.aclose()
 
     run_virtual(main())
 

@@ -1,5 +1,7 @@
 """The ledger against a trajectory counted by hand, and against events that contradict each other."""
 
+from dataclasses import replace
+
 import pytest
 
 from precall.events import Event, EventKind
@@ -32,6 +34,8 @@ def test_a_trajectory_counted_by_hand():
         [sample(1.0, call("slow"), call("broken"), call("unknown"))],
         [sample(9.0, call("slow"))],
     ]
+    for samples_of_turn, num_output_tokens in zip(samples, (5, 7, 9), strict=True):
+        samples_of_turn[0] = replace(samples_of_turn[0], num_output_tokens=num_output_tokens)
     run = run_virtual(run_script(responses, tools, samples, policy=LaunchPolicy(max_executions_per_turn=3)))
     assert run.turn_ends_s == [10.0, 16.0, 20.0]
     assert run.ledger == Ledger(
@@ -40,7 +44,11 @@ def test_a_trajectory_counted_by_hand():
         num_wasted=1,  # quick 2
         num_cancelled=1,  # slow of the first turn
         num_failed=1,  # broken
-        num_refused=3,  # write, quick 3 (budget), unknown
+        num_refused_by_reason={
+            "effect write": 1,
+            "budget of the turn": 1,
+            "no such tool": 1,
+        },  # write, quick 3, unknown
         num_confirmed=6,
         num_ready_hits=1,
         num_pending_hits=1,
@@ -48,16 +56,68 @@ def test_a_trajectory_counted_by_hand():
         num_matched=5,  # all but unknown, which no tool answers to
         num_eligible=4,  # quick, slow, slow, broken
         num_executed=0,
+        saved_tool_s=1.0 + 3.0,  # quick 1; of slow's 5 s in the second turn, those before it was confirmed at 14
         wasted_tool_s=1.0 + 4.0 + 0.0,  # quick 2; slow from 1 to 5; broken fails at once
+        num_turns=3,
+        num_turns_with_calls=2,
+        num_fired_turns=2,
+        num_drafted_turns=3,
+        num_skipped_by_reason={},
+        num_cut_off_drafts=1,
+        drafting_s=1.0 + 1.0 + 4.0,
+        num_draft_prompt_tokens=None,  # nobody counted them
+        num_draft_output_tokens=5 + 7,
+        num_prompt_tokens=None,
+        num_output_tokens=None,
     )
+    assert run.ledger.num_refused == 3
     assert run.ledger.call_acceptance_rate == 5 / 6
     assert run.ledger.eligible_share == 4 / 6
-    assert run.ledger.has_fired
+    assert (run.ledger.fired_share, run.ledger.drafted_share) == (1.0, 1.0)
 
 
 def test_an_empty_ledger_has_no_rates():
     ledger = Ledger.from_events([])
-    assert (ledger.call_acceptance_rate, ledger.eligible_share, ledger.has_fired) == (None, None, False)
+    rates = (ledger.call_acceptance_rate, ledger.eligible_share, ledger.fired_share, ledger.drafted_share)
+    assert rates == (None, None, None, None)
+
+
+def test_a_turn_has_fired_when_something_was_launched_before_the_target_had_spoken_whatever_it_was():
+    world = World()
+    tools = [world.tool("f", Effect.PURE, 1.0), world.writer(1.0)]
+    responses = [
+        [generation(4.0, call("f", x=1))],  # fires, wrongly
+        [generation(4.0, call("write", x=1))],  # predicted, refused
+        [generation(4.0, call("f", x=2))],  # predicted too late
+        [generation(4.0, call("f", x=3), call("f", x=4))],  # fires
+        [generation(4.0)],  # fires, but has no call
+    ]
+    samples = [
+        [sample(1.0, call("f", x=9))],
+        [sample(1.0, call("write", x=1))],
+        [sample(5.0, call("f", x=2))],
+        [sample(1.0, call("f", x=3))],
+        [sample(1.0, call("f", x=5))],
+    ]
+    ledger = run_virtual(run_script(responses, tools, samples)).ledger
+    assert (ledger.num_turns, ledger.num_turns_with_calls, ledger.num_fired_turns) == (5, 4, 2)
+    assert ledger.fired_share == 0.5
+    assert ledger.num_cut_off_drafts == 1
+
+
+def test_what_is_not_known_of_one_call_is_not_known_of_all():
+    known = {"confirmed_s": 0.0, "duration_s": 2.0}
+    hits = [settled(Outcome.READY_HIT, **known), settled(Outcome.READY_HIT, **known | {"duration_s": None})]
+    assert Ledger.from_events([*uses(1), hits[0]]).saved_tool_s == 2.0
+    assert Ledger.from_events([*uses(2), *hits]).saved_tool_s is None
+    answered = [event(EventKind.DRAFT_ANSWERED, num_prompt_tokens=3, num_output_tokens=num) for num in (5, None)]
+    ledger = Ledger.from_events(answered)
+    assert (ledger.num_draft_prompt_tokens, ledger.num_draft_output_tokens) == (6, None)
+    started = event(EventKind.DRAFT_STARTED)
+    assert Ledger.from_events([started]).num_draft_output_tokens is None
+    assert Ledger.from_events([]).num_draft_output_tokens == 0
+    assert Ledger.from_events([started]).drafting_s is None  # its end is not on record
+    assert Ledger.from_events([started, event(EventKind.DRAFT_ENDED, is_cut_off=False)]).drafting_s == 0.0
 
 
 def event(kind, **data):
@@ -72,9 +132,13 @@ def ended(fate):
     return event(EventKind.EXECUTION_ENDED, fate=fate, duration_s=1.0)
 
 
-def settled(outcome, is_executed=False):
+def uses(num):
+    return [launched(), ended(Fate.USED)] * num
+
+
+def settled(outcome, is_executed=False, confirmed_s=0.0, duration_s=1.0):
     data = {"outcome": outcome, "is_predicted": False, "is_eligible": True, "is_executed": is_executed}
-    return event(EventKind.CALL_SETTLED, **data)
+    return event(EventKind.CALL_SETTLED, **data, confirmed_s=confirmed_s, duration_s=duration_s)
 
 
 @pytest.mark.parametrize(

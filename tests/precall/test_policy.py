@@ -18,7 +18,7 @@ def tool(effect):
 )
 def test_only_tools_that_leave_the_world_as_it_is_may_be_launched(effect, refusal):
     assert LaunchPolicy().refusal(tool(effect), 0) == refusal
-    assert LaunchPolicy().allows_effect(tool(effect)) == (refusal is None)
+    assert LaunchPolicy().allows(tool(effect)) == (refusal is None)
 
 
 def test_a_tool_that_changes_a_workspace_may_be_launched_where_a_fork_is_at_hand_and_nowhere_else():
@@ -27,7 +27,7 @@ def test_a_tool_that_changes_a_workspace_may_be_launched_where_a_fork_is_at_hand
     assert LaunchPolicy().refusal(with_fork, 0) is None
     assert LaunchPolicy().refusal(without, 0) == "effect workspace without a fork"
     assert LaunchPolicy(is_forking=False).refusal(with_fork, 0) == "effect workspace without a fork"
-    assert [LaunchPolicy().allows_effect(one) for one in (with_fork, without)] == [True, False]
+    assert [LaunchPolicy().allows(one) for one in (with_fork, without)] == [True, False]
 
 
 def test_the_budget_refuses_the_execution_after_the_last_one():

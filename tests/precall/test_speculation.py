@@ -134,7 +134,7 @@ def test_a_write_leaves_a_predicted_pure_call_alone():
     assert run.turn_ends_s == [6.0]
 
 
-def test_what_a_turn_did_not_use_is_cancelled_or_written_off_at_its_end():
+def test_what_a_turn_does_not_need_is_cancelled_or_written_off_when_the_target_has_spoken():
     world = World()
     tools = [world.tool("fast", Effect.PURE, 2.0), world.tool("slow", Effect.PURE, 100.0)]
     responses = [[generation(4.0, call("fast", x=1))], [generation(4.0)]]
@@ -144,9 +144,9 @@ def test_what_a_turn_did_not_use_is_cancelled_or_written_off_at_its_end():
         "slow": "cancelled",
         "fast": "wasted",
     }
-    assert run.times_s(EventKind.EXECUTION_ENDED) == [6.0, 6.0]
-    assert run.data(EventKind.EXECUTION_ENDED, "duration_s") == [5.0, 2.0]
-    assert (6.0, "cancelled", "slow", None) in world.log
+    assert run.times_s(EventKind.EXECUTION_ENDED) == [4.0, 4.0]
+    assert run.data(EventKind.EXECUTION_ENDED, "duration_s") == [3.0, 2.0]
+    assert (4.0, "cancelled", "slow", None) in world.log
     assert run.finished_s == 10.0
 
 

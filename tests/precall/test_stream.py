@@ -10,11 +10,15 @@ from precall.stream import GenerationBuilder, hash_token_ids
 from precall.testing.fake_server import call_deltas, chunk, usage_chunk
 
 
+def parsed(data):
+    return ChatCompletionChunk.construct(**json.loads(data))
+
+
 def build(*events):
     """Feed the events' data to a builder, one a second from 1 s on; the request was sent at 0 s."""
     builder = GenerationBuilder(sent_s=0.0)
     for time_s, data in enumerate(events, start=1):
-        builder.add(ChatCompletionChunk.construct(**json.loads(data)), float(time_s))
+        builder.add(parsed(data), float(time_s))
     return builder.build(finished_s=len(events) + 1.0)
 
 
@@ -97,3 +101,23 @@ def test_the_hash_of_token_ids_tells_sequences_apart():
     assert hash_token_ids([1, 23]) == hash_token_ids((1, 23))
     assert len({hash_token_ids(ids) for ids in ([], [1], [12], [1, 2], [2, 1], [1, 23], [12, 3])}) == 7
     assert len(hash_token_ids([1])) == 16
+
+
+def test_a_call_is_complete_once_its_arguments_are_a_whole_object_or_the_next_begins():
+    builder, seen = GenerationBuilder(sent_s=1.0), []
+    second = ToolCall(name="g", arguments="{}", call_id="c2")
+    # Each call as its name, then its arguments in two parts; `g` ends with a part that closes its object.
+    for delta in [*call_deltas(0, CALL, num_parts=2), *call_deltas(1, second, num_parts=2)]:
+        builder.add(parsed(chunk(delta)), 2.0)
+        seen.append(builder.complete_calls())
+    assert seen == [(), (), (CALL,), (CALL,), (CALL,), (CALL, second)]
+
+
+@pytest.mark.parametrize("arguments", ["", "[1}", '{"x": "}', '{"x": 1', '"}"'])
+def test_arguments_that_are_no_whole_object_leave_a_call_open_until_the_next_begins(arguments):
+    builder, opened = GenerationBuilder(sent_s=1.0), ToolCall(name="f", arguments=arguments, call_id="c1")
+    for delta in call_deltas(0, opened):
+        builder.add(parsed(chunk(delta)), 2.0)
+    assert builder.complete_calls() == ()
+    builder.add(parsed(chunk(call_deltas(1, CALL)[0])), 2.0)
+    assert builder.complete_calls() == (opened,)

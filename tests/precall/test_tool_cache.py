@@ -100,7 +100,7 @@ def test_an_entry_of_an_earlier_turn_hits_and_both_balances_hold():
     on, engine = run(turns, [[sample(1.0, call("f", x=1), call("f", x=2))]], [world.tool("f", Effect.PURE, 2.0)])
     assert on.turn_ends_s == [4.0, 8.0, 12.0]
     assert on.outcomes == ["ready_hit"] * 2
-    assert on.fates == ["used", "wasted"]  # the second was written off when its turn ended
+    assert on.fates == ["wasted", "used"]  # the second was written off when the target had spoken
     assert on.data(EventKind.CALL_SETTLED, "is_predicted") == [True, False]
     assert world.starts("f") == [1.0, 1.0]
     assert (on.ledger.num_ready_hits, on.ledger.num_used, on.ledger.num_executed) == (2, 1, 2)

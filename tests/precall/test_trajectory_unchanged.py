@@ -6,13 +6,17 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from precall.adaptive import AdaptiveSwitch
 from precall.calls import ToolCall
+from precall.drafts.oracle import OracleDraft
+from precall.drafts.pattern import PatternDraft
+from precall.drafts.pattern_memory import PatternMemory
 from precall.events import EventKind
 from precall.policy import LaunchPolicy
-from precall.testing.scripted import ScriptedGeneration, ScriptedSample
+from precall.testing.scripted import ScriptedDraft, ScriptedGeneration, ScriptedSample, ScriptedTarget
 from precall.testing.virtual_time import run_virtual
 from precall.tools import Effect
-from tests.precall.worlds import World, run_engine, run_script
+from tests.precall.worlds import Run, World, run_engine, run_script, run_trajectory
 
 SECONDS = st.integers(0, 32).map(lambda eighths: eighths / 8)
 DRAFT_SECONDS = st.integers(0, 16).map(lambda eighths: eighths / 8)
@@ -172,3 +176,104 @@ def test_speculation_costs_no_time_where_no_tool_fails(script, seconds):
         return  # an execution that fails is run again, which may take longer than to run it once
     for end_on_s, end_off_s in zip(on.turn_ends_s, off.turn_ends_s, strict=True):
         assert end_on_s <= end_off_s + 1e-9
+
+
+@st.composite
+def streamed(draw, sample):
+    """Return a sample whose calls are complete one after the other, before it is."""
+    delays = draw(st.lists(DRAFT_SECONDS, max_size=len(sample.calls)))
+    return replace(sample, call_delays_s=tuple(sorted(min(delay, sample.delay_s) for delay in delays)))
+
+
+POLICIES = st.builds(
+    LaunchPolicy,
+    max_executions_per_turn=st.integers(1, 4),
+    max_cost_per_trajectory=st.none() | st.floats(0.0, 6.0),
+    is_forking=st.booleans(),
+    can_reach_outside=st.booleans(),
+)
+LIMITS = st.fixed_dictionaries(
+    {},
+    optional={
+        "cost": st.floats(0.0, 3.0),
+        "max_concurrency": st.integers(1, 2),
+        "max_rate_per_s": st.sampled_from([1.0, 2.0, 3.5]),
+        "can_reach_outside": st.booleans(),
+    },
+)
+SWITCHES = st.none() | st.builds(
+    AdaptiveSwitch,
+    draft_price=st.floats(0.0, 2.0),
+    tool_price=st.floats(0.0, 2.0),
+    window=st.just(4),
+    probe_share=st.floats(0.01, 1.0),
+    seed=st.integers(0, 9),
+)
+
+
+def make_drafts(responses, predicted, alpha, seed):
+    """Return drafts of every kind that know this script: scripted, oracle, and patterns of its own past run."""
+    turns = [turn.calls for response in responses for turn in response]
+    memory = PatternMemory()
+    off = run_virtual(run_script(responses, make_tools(World(state=[5]), dict.fromkeys(TOOL_NAMES, 1.0), False)))
+    for _ in range(3):
+        memory.learn(off.messages)
+    return [
+        ScriptedDraft(turns=predicted),
+        OracleDraft(turns, alpha=alpha, seed=seed, delay_s=0.5),
+        PatternDraft(memory, num_calls=3, min_confidence=0.1),
+    ]
+
+
+def check_balances(run):
+    """Check the ledger's two balances and what it counts beside them against each other."""
+    ledger = run.ledger  # raises when a balance does not hold
+    num_unrunnable = sum(ledger.num_refused_by_reason.get(reason, 0) for reason in ("no such tool", "malformed"))
+    num_predicted = len(run.times_s(EventKind.CALL_PREDICTED))
+    assert num_predicted + num_unrunnable == ledger.num_launched + ledger.num_refused
+    assert ledger.num_drafted_turns + ledger.num_skipped_turns <= ledger.num_turns
+    assert len(run.times_s(EventKind.DRAFT_ENDED)) == ledger.num_drafted_turns
+    assert ledger.num_fired_turns <= ledger.num_turns_with_calls <= ledger.num_turns
+    assert (
+        0.0 <= ledger.saved_tool_s <= sum(run.data(EventKind.CALL_SETTLED, "duration_s")[i] or 0.0 for i in hits(run))
+    )
+    return ledger
+
+
+def hits(run):
+    return [index for index, outcome in enumerate(run.outcomes) if outcome != "miss"]
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.data(), scripts(), TOOL_SECONDS, POLICIES, SWITCHES, st.floats(0.0, 1.0))
+def test_no_policy_limit_switch_or_draft_changes_the_trajectory_and_the_balances_hold(
+    data, script, seconds, policy, switch, alpha
+):
+    responses, predicted = script
+    predicted = [[data.draw(streamed(sample)) for sample in samples] for samples in predicted]
+    limits = {name: data.draw(LIMITS) for name in TOOL_NAMES}
+    draft = data.draw(st.sampled_from(make_drafts(responses, predicted, alpha, seed=1)))
+    world_off, world_on = World(state=[5]), World(state=[5])
+    off_tools, on_tools = (
+        [replace(tool, **limits[tool.name]) for tool in make_tools(world, seconds, can_fail=True)]
+        for world in (world_off, world_on)
+    )
+    off = run_virtual(run_script(responses, off_tools))
+
+    async def speculate():
+        run = Run()
+        await run_trajectory(run, ScriptedTarget(responses), on_tools, len(responses), draft, policy, switch=switch)
+        return run
+
+    on = run_virtual(speculate())
+    assert on.messages == off.messages
+    for entry in ("name", "arguments", "is_error", "observation_hash"):
+        assert on.data(EventKind.CALL_SETTLED, entry) == off.data(EventKind.CALL_SETTLED, entry)
+    assert world_on.state == world_off.state
+    assert (world_on.num_forks, on.tasks_left) == (0, set())
+    ledger = check_balances(on)
+    assert ledger.num_launched <= policy.max_executions_per_turn * len(on.turns)
+    if policy.max_cost_per_trajectory is not None:
+        costs = {tool.name: tool.cost for tool in on_tools}
+        ended = zip(on.data(EventKind.EXECUTION_ENDED, "name"), on.fates, strict=True)
+        assert sum(costs[name] for name, fate in ended if fate != "used") <= policy.max_cost_per_trajectory + 1e-9

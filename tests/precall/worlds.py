@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from precall.adaptive import AdaptiveSwitch
 from precall.calls import ToolCall
+from precall.drafts.protocol import Draft
 from precall.errors import StaleForkError
 from precall.events import Event, EventKind, EventRecorder, now_s
 from precall.ledger import Ledger
+from precall.limits import ToolLimiter
 from precall.policy import LaunchPolicy
 from precall.speculation import ClientSpeculation, NoSpeculation, Speculation
 from precall.testing.scripted import ScriptedDraft, ScriptedGeneration, ScriptedSample, ScriptedTarget
@@ -171,15 +174,19 @@ async def run_trajectory(
     target: Target,
     tools: Sequence[Tool],
     num_responses: int,
-    draft: ScriptedDraft | None = None,
+    draft: Draft | None = None,
     policy: LaunchPolicy | None = None,
     executor: ToolExecutor = run_tool,
+    limiter: ToolLimiter | None = None,
+    switch: AdaptiveSwitch | None = None,
 ) -> None:
     """Run a trajectory into `run`; without a draft speculation is off. Whatever ends it, `run.tasks_left` is set."""
     recorder = EventRecorder("t", run.events.append)
     speculation: Speculation = NoSpeculation()
     if draft is not None:
-        speculation = ClientSpeculation(draft, policy or LaunchPolicy(), executor, recorder)
+        speculation = ClientSpeculation(
+            draft, policy or LaunchPolicy(), executor, recorder, limiter=limiter, switch=switch
+        )
     runner = TurnRunner(target, speculation, tools, executor, recorder)
     try:
         for _ in range(num_responses):

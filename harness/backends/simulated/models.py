@@ -79,13 +79,18 @@ class SimulatedDraft:
             by_length.setdefault(sample.num_tokens, []).append(number)
         sent_s = now_s()
         path = self._script.path(messages)
+        num_prompt_tokens = sum(segment.num_tokens for segment in path)
         asked = [asyncio.create_task(self._ask(path, length, by_length[length])) for length in sorted(by_length)]
         try:
             for group in asyncio.as_completed(asked):
                 for number in await group:
                     sample = samples[number]
                     yield Prediction(
-                        sample=number, calls=sample.calls, sent_s=sent_s, num_output_tokens=sample.num_tokens
+                        sample=number,
+                        calls=sample.calls,
+                        sent_s=sent_s,
+                        num_prompt_tokens=num_prompt_tokens,
+                        num_output_tokens=sample.num_tokens,
                     )
         finally:
             for task in asked:

@@ -13,6 +13,7 @@ from harness.replay.models import TimedDraft
 from harness.runner import MakeParticipants, Participants
 from harness.schema import Config, DraftPlace, Speculation
 from precall.events import EventRecorder
+from precall.limits import ToolLimiter
 from precall.speculation import ClientSpeculation, NoSpeculation
 from precall.tool_cache import ToolCachePublisher
 
@@ -31,6 +32,7 @@ def simulated_participants(
     renderer, draft_renderer = build.renderer_of(config.model), build.renderer_of(config.draft.model)
     target_server, *draft_servers = [server.fresh() for server in servers]
     policy = build.policy_of(config)
+    limiter, switch = ToolLimiter(), build.switch_of(config)
     backend = config.backend
 
     def make(task: Task, recorder: EventRecorder, agent: int) -> Participants:
@@ -52,7 +54,7 @@ def simulated_participants(
             )
         else:
             target = SimulatedTarget(target_server, script)
-        speculating = ClientSpeculation(draft, policy, executor, recorder, publisher)
+        speculating = ClientSpeculation(draft, policy, executor, recorder, publisher, limiter=limiter, switch=switch)
         return Participants(target=target, speculation=speculating, executor=executor)
 
     return make

@@ -7,6 +7,7 @@ draft that is wrong names another.
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agents.task import Task
 from harness.backends.simulated.models import SimulatedDraft, SimulatedTarget
@@ -16,6 +17,7 @@ from harness.backends.simulated.server import SimulatedServer
 from harness.backends.simulated.setting import Method, Setting
 from harness.backends.simulated.work import TaskWork
 from harness.runner import Participants
+from precall.adaptive import AdaptiveSwitch
 from precall.calls import Observation, ToolCall
 from precall.events import EventRecorder
 from precall.policy import LaunchPolicy
@@ -75,12 +77,14 @@ class SyntheticWorld:
         setting: Setting,
         target: SimulatedServer,
         drafts: Sequence[SimulatedServer],
+        switch: AdaptiveSwitch | None = None,
     ) -> None:
         self.tasks = [task_of(each) for tasks in work for each in tasks]
         self._work = {each.task_id: each for tasks in work for each in tasks}
         self._setting = setting
         self._target = target
         self._drafts = drafts
+        self._switch = switch
 
     def make(self, task: Task, recorder: EventRecorder, agent: int) -> Participants:
         setting, work = self._setting, self._work[task.task_id]
@@ -88,8 +92,9 @@ class SyntheticWorld:
 
         async def execute(tool: Tool, call: ToolCall, occurrence: int) -> Observation:
             turn = work.turns[json.loads(call.arguments)["turn"]]
-            await asyncio.sleep(setting.latency_s(turn))
-            return await run_tool(tool, call, occurrence)
+            latency_s = setting.latency_s(turn)
+            await asyncio.sleep(latency_s)
+            return replace(await run_tool(tool, call, occurrence), duration_s=latency_s)
 
         if setting.method is Method.standard:
             target = SimulatedTarget(self._target, script)
@@ -100,5 +105,5 @@ class SyntheticWorld:
             target = SimulatedResidentTarget(self._target, script, publisher, max_wait_s=setting.max_wait_s)
         else:
             target = SimulatedTarget(self._target, script)
-        speculation = ClientSpeculation(draft, LaunchPolicy(), execute, recorder, publisher)
+        speculation = ClientSpeculation(draft, LaunchPolicy(), execute, recorder, publisher, switch=self._switch)
         return Participants(target=target, speculation=speculation, executor=execute)

@@ -156,7 +156,7 @@ async def draft_turns(live: LiveTask, client: ChatClient, run: str) -> list[Draf
 
 async def samples_of(draft: Draft, history: Messages, tools: Sequence[Tool]) -> Samples:
     """Return the calls of each sample, in the order of the samples, when the last is complete."""
-    predictions = [each async for each in draft.predict(history, tools)]
+    predictions = [each async for each in draft.predict(history, tools) if each.is_complete]
     return [each.calls for each in sorted(predictions, key=lambda each: each.sample)]
 
 

@@ -8,7 +8,7 @@ import pytest
 from agents.interpreter.interpreter import StateLostError
 from agents.sandbox.results import SandboxError
 from tests.agents.interpreter.interpreters import an_interpreter, end_of
-from tests.agents.sandbox.sandboxes import processes_with
+from tests.agents.sandbox.sandboxes import interpreters
 
 
 @pytest.fixture
@@ -204,14 +204,14 @@ async def test_cancelling_a_snippet_ends_the_interpreter(interpreter):
 async def test_nothing_is_left_when_it_is_closed():
     async with an_interpreter() as interpreter:
         await interpreter.run("1")
-        assert processes_with("_refuse_processes")
+        assert interpreters()
         descriptors = set(os.listdir("/proc/self/fd"))
         fork = await interpreter.fork()
         await fork.run("1")
         await fork.discard()
         await interpreter.run("2")
         assert set(os.listdir("/proc/self/fd")) == descriptors
-    assert processes_with("_refuse_processes") == []
+    assert interpreters() == []
 
 
 async def test_an_interpreter_that_cannot_start_is_an_error_that_says_why(monkeypatch):

@@ -7,7 +7,7 @@ from agents.tools.python import interpreter_limits, open_python, python_tool
 from precall.calls import ToolCall
 from precall.tools import run_tool
 from tests.agents.interpreter.interpreters import an_interpreter
-from tests.agents.sandbox.sandboxes import processes_with
+from tests.agents.sandbox.sandboxes import interpreters
 
 
 def call(**arguments):
@@ -23,7 +23,7 @@ async def test_its_calls_share_a_state_and_nothing_outlives_its_block():
         fork = await tool.fork()  # numpy has started no thread
         assert await fork.function(code="x") == "x\n"
         await fork.discard()
-    assert processes_with("_refuse_processes") == []
+    assert interpreters() == []
 
 
 async def test_a_lost_state_is_an_error_that_says_so():

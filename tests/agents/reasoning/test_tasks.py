@@ -15,7 +15,7 @@ from precall.policy import LaunchPolicy
 from precall.speculation import ClientSpeculation, NoSpeculation
 from precall.testing.scripted import ScriptedDraft, ScriptedGeneration, ScriptedSample, ScriptedTarget
 from precall.tools import Effect, run_tool
-from tests.agents.sandbox.sandboxes import processes_with
+from tests.agents.sandbox.sandboxes import interpreters
 
 PARAGRAPHS = [
     Paragraph(title="Cantle Bridge", text="It was designed by Ines Varrow."),
@@ -70,7 +70,7 @@ async def test_a_problem_is_solved_with_python_and_graded():
     assert [turn.observations[0].content for turn in trajectory.turns[:3]] == ["", "21\n", "42\n"]
     assert trajectory.grade is not None and trajectory.grade.is_solved
     assert trajectory.grade.details == {"answer": "42", "gold": "42"}
-    assert processes_with("_refuse_processes") == []
+    assert interpreters() == []
 
 
 async def test_predicted_snippets_run_ahead_and_change_nothing_of_the_trajectory():

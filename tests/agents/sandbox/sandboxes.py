@@ -50,3 +50,18 @@ def processes_with(word: str) -> list[Path]:
             if word.encode() in path.read_bytes():
                 found.append(path)
     return found
+
+
+def interpreters() -> list[int]:
+    """Return the processes below this one whose command line is that of an interpreter in the sandbox; other runs of
+    the tests may have theirs at the same time."""
+    return [pid for path in processes_with("_refuse_processes") if _is_below_this_one(pid := int(path.parent.name))]
+
+
+def _is_below_this_one(pid: int) -> bool:
+    while pid > 1 and pid != os.getpid():
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return pid == os.getpid()

@@ -47,6 +47,14 @@ async def test_a_server_that_is_not_there_is_refused():
             pass
 
 
+async def test_somebody_elses_server_is_not_asked_at_every_look_whether_it_is_alive(make_server, monkeypatch):
+    async with make_server() as process, ExternalServer(settings(f"{process.root_url}/v1")) as server:
+        asked = []
+        monkeypatch.setattr(server, "_served_models", lambda: asked.append(1))
+        await server.check_alive()
+        assert not asked
+
+
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8000/v1", "ftp://host/v1", "http://"])
 def test_an_address_that_is_none_is_refused(url):
     with pytest.raises(ConfigError, match=r"target\.url is .*; it must be like http"):

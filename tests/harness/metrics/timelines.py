@@ -88,7 +88,16 @@ def asked(time_s: float, *, task: str = "a", run: str = "spec-1", turn: int = 0)
 
 def drafted(sent_s: float, answered_s: float, *, task: str = "a", run: str = "spec-1", turn: int = 0) -> Event:
     return event(
-        EventKind.DRAFT_ANSWERED, answered_s, task, run, turn, sample=0, sent_s=sent_s, calls=[], num_output_tokens=3
+        EventKind.DRAFT_ANSWERED,
+        answered_s,
+        task,
+        run,
+        turn,
+        sample=0,
+        sent_s=sent_s,
+        calls=[],
+        num_prompt_tokens=50,
+        num_output_tokens=3,
     )
 
 

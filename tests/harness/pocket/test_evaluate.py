@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from precall.events import now_s
 from precall.stream import Generation
 from precall.testing.virtual_time import run_virtual
 from precall.tools import Tool
+from tests.harness.pocket.streamed import chunk_of
 
 TASKS = draw_tasks(20, seed=0, split="held_out")
 BY_REQUEST = {task.task.user_turns[0][0]["content"]: task for task in TASKS}
@@ -54,6 +55,11 @@ class KnowingClient:
             content=turn.content, reasoning="", tool_calls=calls, finish_reason="stop",
             sent_s=sent_s, first_token_s=None, finished_s=now_s(),
         )  # fmt: skip
+
+    async def stream(
+        self, messages: Messages, tools: Sequence[Tool], sampling: Sampling, extra_body: Any = None
+    ) -> AsyncGenerator[Any, None]:
+        yield chunk_of(await self.generate(messages, tools, sampling, extra_body))
 
     async def aclose(self) -> None:
         pass
@@ -153,7 +159,7 @@ def test_models_that_are_not_there_end_it_before_a_server_starts(
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 1
-    assert "make pocket-models" in capsys.readouterr().err
+    assert "pocket has no config.json; it is not a model's folder" in capsys.readouterr().err
 
 
 def test_the_last_line_is_one_json_object_and_times_are_kept_beside_it(

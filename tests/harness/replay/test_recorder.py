@@ -43,7 +43,9 @@ TASK = Task(
 )
 
 
-def run(script: list[ScriptedGeneration], max_turns: int = 20) -> tuple[Trajectory, list[Event]]:
+def run(
+    script: list[ScriptedGeneration], max_turns: int = 20, samples: list[list[ScriptedSample]] = TURNS
+) -> tuple[Trajectory, list[Event]]:
     events: list[Event] = []
 
     async def work() -> Trajectory:
@@ -51,7 +53,7 @@ def run(script: list[ScriptedGeneration], max_turns: int = 20) -> tuple[Trajecto
         return await FunctionCallingAgent(max_turns).run(
             TASK,
             target=ScriptedTarget([[generation] for generation in script]),
-            speculation=ClientSpeculation(ScriptedDraft(turns=TURNS), LaunchPolicy(), run_tool, recorder),
+            speculation=ClientSpeculation(ScriptedDraft(turns=samples), LaunchPolicy(), run_tool, recorder),
             executor=run_tool,
             recorder=recorder,
         )
@@ -78,6 +80,17 @@ def test_a_run_is_recorded_and_read_back_turn_by_turn(tmp_path: Path) -> None:
         RecordedTurn(user_turn=0, reasoning="", content="done", calls=(), draft_samples=((),), observations=()),
         RecordedTurn(user_turn=1, reasoning="", content="done", calls=(), draft_samples=(), observations=()),
     )
+
+
+def test_of_a_sample_that_the_target_overtook_the_calls_that_were_complete_are_recorded() -> None:
+    overtaken = ScriptedSample(delay_s=9.0, calls=(FIND, SORT), call_delays_s=(1.0,))
+    trajectory, events = run([CALL, ANSWER, ANSWER], samples=[[overtaken]])
+    (recorded,) = record([trajectory], events, "").trajectories
+    assert [turn.draft_samples for turn in recorded.turns] == [
+        ((ToolCall(name="find", arguments='{"x":1}'),),),
+        (),
+        (),
+    ]
 
 
 def test_a_trajectory_that_did_not_come_to_an_answer_cannot_be_replayed_and_is_left_out(tmp_path: Path) -> None:

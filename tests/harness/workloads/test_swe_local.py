@@ -81,8 +81,8 @@ def test_a_seed_draws_tasks_whose_tools_are_speculable_in_forks_alone() -> None:
     orders = {tuple(t.task_id for t in load_swe_local(bash_agent(), num_tasks=8, seed=seed)) for seed in range(3)}
     assert len(orders) == 3
     (bash,) = tasks[0].make_tools()
-    assert LaunchPolicy().allows_effect(bash)
-    assert not LaunchPolicy(is_forking=False).allows_effect(bash)
+    assert LaunchPolicy().allows(bash)
+    assert not LaunchPolicy(is_forking=False).allows(bash)
     named = load_swe_local(bash_agent(), num_tasks=None, seed=0, task_ids=IDS[:2])
     assert Counter(task.task_id for task in named) == Counter(IDS[:2])
 

@@ -9,7 +9,7 @@ from precall.calls import ToolCall
 from precall.chat import ChatClient, Sampling
 from precall.drafts.chat_model import ChatDraft
 from precall.errors import BackendError, ConfigError
-from precall.testing.fake_server import Answer, FakeChatServer, answer_of
+from precall.testing.fake_server import Answer, FakeChatServer, answer_of, call_deltas, chunk, usage_chunk
 
 MESSAGES = [{"role": "user", "content": "go"}]
 WARM = Sampling(temperature=0.7, seed=40)
@@ -37,7 +37,8 @@ async def predict(server, num_samples, sampling=WARM):
 
 async def test_each_sample_is_sent_with_a_seed_of_its_own_and_yields_its_calls():
     async with FakeChatServer(answers=[answer_of(calls=[call(i)]) for i in range(3)]) as server:
-        predictions, error = await predict(server, 3)
+        told, error = await predict(server, 3)
+    predictions = [prediction for prediction in told if prediction.is_complete]
     assert error is None
     assert sorted(prediction.sample for prediction in predictions) == [0, 1, 2]
     assert {prediction.calls for prediction in predictions} == {(call(i),) for i in range(3)}
@@ -49,7 +50,7 @@ async def test_samples_come_in_the_order_in_which_they_are_complete():
     answers = [answer_of(calls=[call(0)], delay_s=0.05), answer_of(calls=[call(1)])]
     async with FakeChatServer(answers=answers) as server:
         predictions, _ = await predict(server, 2)
-    assert [prediction.calls for prediction in predictions] == [(call(1),), (call(0),)]
+    assert [each.calls for each in predictions if each.is_complete] == [(call(1),), (call(0),)]
 
 
 async def test_a_sample_without_a_call_is_an_answer_too():
@@ -62,7 +63,7 @@ async def test_a_failed_sample_is_raised_after_the_others():
     failed = Answer(status=500, events=('{"error": {"message": "overloaded"}}',))
     async with FakeChatServer(answers=[failed, answer_of(calls=[call(1)], delay_s=0.02)]) as server:
         predictions, error = await predict(server, 2)
-    assert [prediction.calls for prediction in predictions] == [(call(1),)]
+    assert [each.calls for each in predictions if each.is_complete] == [(call(1),)]
     assert "overloaded" in str(error)
 
 
@@ -84,3 +85,26 @@ def test_samples_that_would_all_be_alike_are_refused():
         ChatDraft(client, Sampling(), 3)
     with pytest.raises(ConfigError, match="num_samples is 0; it must be at least 1"):
         ChatDraft(client, WARM, 0)
+
+
+async def test_a_call_is_told_as_soon_as_it_is_complete_and_the_sample_when_it_has_ended():
+    deltas = [part for index in (0, 1) for part in call_deltas(index, call(index), num_parts=2)]
+    events = [*map(chunk, deltas), chunk(finish_reason="tool_calls"), usage_chunk(10, 7), "[DONE]"]
+    async with FakeChatServer(answers=[Answer(events=tuple(events))]) as server:
+        predictions, error = await predict(server, 1)
+    assert error is None
+    assert [(each.calls, each.is_complete) for each in predictions] == [
+        ((call(0),), False),
+        ((call(0), call(1)), False),
+        ((call(0), call(1)), True),
+    ]
+    assert [(each.num_prompt_tokens, each.num_output_tokens) for each in predictions[1:]] == [(None, None), (10, 7)]
+    assert len({each.sent_s for each in predictions}) == 1
+
+
+async def test_a_sample_that_breaks_off_has_told_the_calls_that_were_complete():
+    events = [*map(chunk, call_deltas(0, call(0))), chunk(call_deltas(1, call(1))[0])]
+    async with FakeChatServer(answers=[Answer(events=tuple(events), is_broken_off=True)]) as server:
+        predictions, error = await predict(server, 1)
+    assert [(each.calls, each.is_complete) for each in predictions] == [((call(0),), False)]
+    assert error is not None

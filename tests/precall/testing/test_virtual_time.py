@@ -84,6 +84,7 @@ def test_a_time_limit_holds_in_virtual_time():
     assert run_virtual(main()) == 5.0
 
 
+@pytest.mark.leaves_tasks
 def test_a_deadlock_raises_and_says_when():
     async def main():
         await asyncio.sleep(3.0)
@@ -93,6 +94,7 @@ def test_a_deadlock_raises_and_says_when():
         run_virtual(main())
 
 
+@pytest.mark.leaves_tasks
 def test_tasks_left_behind_are_cancelled():
     cancelled = []
 

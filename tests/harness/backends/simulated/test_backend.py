@@ -59,6 +59,18 @@ def test_the_engine_side_with_replicas_of_the_draft_is_simulated_and_the_same_se
     assert first[0]["steps_ratio"] < 1.0  # a drafted call takes one step
 
 
+def test_an_adaptive_experiment_leaves_out_a_draft_that_is_always_wrong(tmp_path, capsys):
+    overrides = (*("speculation.is_adaptive=true", "workload.hit_rate=0.0"), "scale.tasks_per_agent=20")
+    run(tmp_path / "out", capsys, *overrides, "scale.latencies=[0.5]")
+    written = [json.loads(file.read_text()) for file in (tmp_path / "out").glob("*/metrics.json")]
+    (runs,) = (metrics["runs"] for metrics in written if "runs" in metrics)  # the others are calibrations
+    assert 0.0 < runs["spec-1"]["drafted_share"] < 0.9
+    assert runs["base-1"]["drafted_share"] is None
+    assert runs["base-1"]["added_usd_per_100_turns"] == 0.0
+    assert runs["spec-1"]["added_usd_per_100_turns"] is None  # no price is listed for it
+    assert (runs["spec-1"]["fired_share"] or 0.0) > 0.0
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

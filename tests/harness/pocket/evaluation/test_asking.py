@@ -19,6 +19,7 @@ from precall.testing.scripted import ScriptedGeneration, ScriptedTarget
 from precall.testing.virtual_time import run_virtual
 from precall.tools import Tool
 from tests.harness.pocket.evaluation.turns import FORECAST, OSLO, ROME, answering, calling, generation, live, task_of
+from tests.harness.pocket.streamed import chunk_of
 
 
 class Client:
@@ -33,6 +34,11 @@ class Client:
     ) -> Generation:
         self.asked.append((list(messages), sampling, extra_body))
         return generation(*self.calls)
+
+    async def stream(
+        self, messages: Messages, tools: Sequence[Tool], sampling: Sampling, extra_body: Any = None
+    ) -> AsyncGenerator[Any, None]:
+        yield chunk_of(await self.generate(messages, tools, sampling, extra_body))
 
 
 def test_every_turn_is_asked_for_with_the_right_turns_before_it():
