@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from harness.agents_check.rounds import Run
-from harness.agents_check.verdict import Verdict, ledger_of
+from harness.agents_check.verdict import Verdict
 from harness.agents_check.workloads import BASELINE, SPECULATIVE, Workload
 from harness.metrics.comparison import agent_times_s, mean_per_agent, time_saved_pct
 from harness.metrics.statistics import block_interval, t_quantile
 from precall.events import EventKind
+from precall.ledger import Ledger
 
 
 def workload_figures(workload: Workload, runs: Sequence[Run], verdict: Verdict) -> dict[str, Any]:
@@ -20,7 +22,7 @@ def workload_figures(workload: Workload, runs: Sequence[Run], verdict: Verdict) 
     baseline = [run for run in timed if run.arm == BASELINE]
     by_arm = {arm.name: [run for run in timed if run.arm == arm] for arm in SPECULATIVE}
     by_arm = {name: found for name, found in by_arm.items() if found}
-    ledgers = {name: ledger_of(found) for name, found in by_arm.items()}
+    ledgers = {name: [Ledger.from_events(run.events) for run in found] for name, found in by_arm.items()}
     saved = {name: [_saved_pct(workload, timed, block, name) for block in blocks] for name in by_arm}
     return {
         "tasks": verdict.num_tasks,
@@ -29,16 +31,22 @@ def workload_figures(workload: Workload, runs: Sequence[Run], verdict: Verdict) 
         "workspaces_identical": verdict.num_workspaces_identical,
         "resident_prompts": verdict.num_resident_prompts,
         "resident_prompts_equal": verdict.num_equal_resident_prompts,
-        "calls": ledger_of(baseline[:1]).num_confirmed,
+        "calls": Ledger.from_events(baseline[0].events).num_confirmed if baseline else None,
         "tool_s": _tool_s(baseline),
-        "speculable_share": {name: ledger.eligible_share for name, ledger in ledgers.items()},
-        "call_acceptance_rate": {name: ledger.call_acceptance_rate for name, ledger in ledgers.items()},
+        "speculable_share": {
+            name: _share([(e.num_eligible, e.num_confirmed) for e in of]) for name, of in ledgers.items()
+        },
+        "call_acceptance_rate": {
+            name: _share([(e.num_matched, e.num_confirmed) for e in of]) for name, of in ledgers.items()
+        },
         "calls_executed_by_engine": {
-            name: ledgers[name].num_executed / len(found) for name, found in by_arm.items() if found[0].arm.is_resident
+            name: fmean(each.num_executed for each in of)
+            for name, of in ledgers.items()
+            if by_arm[name][0].arm.is_resident
         },
         "time_saved_pct": {name: _triple(values) for name, values in saved.items()},
         "noise_floor_pct": noise_floor_pct([_noise_share(workload, timed, block) for block in blocks]),
-        "wasted_tool_s": {name: ledgers[name].wasted_tool_s / len(found) for name, found in by_arm.items()},
+        "wasted_tool_s": {name: fmean(each.wasted_tool_s for each in of) for name, of in ledgers.items()},
     }
 
 
@@ -52,6 +60,11 @@ def noise_floor_pct(shares: Sequence[float]) -> float | None:
         return None
     spread = math.sqrt(3.0 * sum(share**2 for share in shares) / len(shares))
     return 100.0 * t_quantile(0.975, len(shares)) * spread / math.sqrt(len(shares))
+
+
+def _share(counts: Sequence[tuple[int, int]]) -> float | None:
+    total = sum(of for _, of in counts)
+    return sum(num for num, _ in counts) / total if total else None
 
 
 def _is_whole(block: int, runs: Sequence[Run]) -> bool:

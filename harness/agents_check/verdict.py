@@ -13,7 +13,6 @@ from harness.metrics.comparison import (
     task_id_of,
 )
 from precall.events import EventKind
-from precall.ledger import Ledger
 from precall.tools import Effect
 
 
@@ -112,7 +111,3 @@ def _idle_speculation(workload: Workload, runs: Sequence[Run]) -> Iterable[str]:
         has_posted = any(event.kind is EventKind.OUTPUT_POSTED for event in events)
         if arm.is_resident and not has_posted and any(not effects[name].changes_state for name in predicted):
             yield f"{workload.name}: arm {arm.name} has posted nothing to the engine"
-
-
-def ledger_of(runs: Iterable[Run]) -> Ledger:
-    return Ledger.from_events([event for run in runs for event in run.events])

@@ -30,6 +30,9 @@ def workload() -> Workload:
     return Workload(name="swe", config=config, bare_config=config, tasks=(TASK,), draft_s={})
 
 
+GENERATION = {"output_hash": "o", "num_calls": 1, "num_prompt_tokens": 1, "num_output_tokens": 1}
+
+
 def run_of(
     arm: Arm,
     position: int,
@@ -46,7 +49,7 @@ def run_of(
     is_spec = arm != BASELINE
     events: list[tuple[EventKind, float, dict[str, Any]]] = [
         (EventKind.TRAJECTORY_STARTED, 0.0, {}),
-        (EventKind.GENERATION_FINISHED, 0.0, {"prompt_hash": prompt, "output_hash": "o"}),
+        (EventKind.GENERATION_FINISHED, 0.0, GENERATION | {"prompt_hash": prompt}),
     ]
     if is_spec:
         events += [(EventKind.EXECUTION_LAUNCHED, 0.0, {})] * 2
@@ -61,6 +64,7 @@ def run_of(
         "is_predicted": is_spec,
         "is_eligible": is_spec,
         "is_executed": False,
+        "confirmed_s": 0.0,
         "duration_s": 0.5,
         "observation_hash": "h",
     }
