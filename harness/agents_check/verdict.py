@@ -53,11 +53,11 @@ def verdict_of(workload: Workload, runs: Sequence[Run]) -> Verdict:
     hashes = {task_id: [found.get(task_id, (None, None))[1] for found in grades] for task_id in task_ids}
     with_workspace = [task_id for task_id in task_ids if any(hashes[task_id])]
     num_prompts = num_equal = 0
-    reference = next((run for run in whole if run.arm == BASELINE), None)
-    for run in whole if reference is not None else ():
+    reference = [run for run in whole if run.arm == BASELINE][:1]
+    for run in whole if reference else ():
         try:
             agreed = check_identical(
-                {"baseline": reference.events, _compared_name(run): run.events},
+                {"baseline": reference[0].events, _compared_name(run): run.events},
                 may_prompts_of_spec_differ=run.arm.is_resident,
             )
             num_prompts, num_equal = num_prompts + agreed.num_prompts, num_equal + agreed.num_equal_prompts

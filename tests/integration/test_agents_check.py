@@ -21,7 +21,7 @@ NUM_TASKS = {"swe": 2, "reasoning": 4}
 
 
 @pytest.fixture(scope="module")
-def resident(config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+def resident(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
     """A server with the engine side, equal to the session's target in all else."""
     engine = config_of("swe", num_agents=1, num_tasks=1, overrides=["backend.kv_cache_gib=1"])
     with running(build.speculative_target_server(engine), tmp_path_factory.mktemp("resident")) as server:
