@@ -103,6 +103,10 @@ lossless: $(STAMP) ## compare resident sequences with separate requests, token b
 bench-engine: $(STAMP) ## measure residency and drafts against separate requests at 1 to 32 agents (ARGS='--blocks 3')
 	$(PYTHON) -m harness.engine_checks.bench $(ARGS)
 
+.PHONY: agents-check
+agents-check: $(STAMP) ## replay our own SWE and reasoning tasks with real tools in every arm (ARGS='--blocks 3 latency=...')
+	$(PYTHON) -m harness.agents_check $(ARGS)
+
 .PHONY: bench-forks
 bench-forks: $(STAMP) ## measure forks of a workspace of 10,000 files, by copying and by overlay (ARGS='--folder DIR')
 	$(PYTHON) -m harness.fork_bench $(ARGS)

@@ -29,6 +29,7 @@ from harness.schema import (
     ModelConfig,
     Platform,
     SimulatedEngineConfig,
+    trajectory_file,
 )
 from harness.workloads.load import load_tasks, tasks_among
 from precall.adaptive import AdaptiveSwitch
@@ -205,14 +206,15 @@ def tasks_of(config: Config, selection: str) -> list[Task]:
     of its own, the same in all settings."""
     num_tasks = config.agent.num_agents * config.agent.tasks_per_agent
     workload = config.workload
-    if workload.trajectories is None:
+    file = trajectory_file(config)
+    if file is None:
         return load_tasks(config, num_tasks, _seed(config.seed, selection))
-    recorded = _read_file(workload.trajectories)
+    recorded = _read_file(file)
     wanted = {trajectory.task_id for trajectory in recorded.trajectories}
     found = tasks_among(config, wanted)
     if len(found) < num_tasks:
         raise ConfigError(
-            f"{workload.trajectories} has trajectories for {len(found)} tasks of workload {workload.name}; "
+            f"{file} has trajectories for {len(found)} tasks of workload {workload.name}; "
             f"agent.num_agents x agent.tasks_per_agent asks for {num_tasks}. Lower them, or record more."
         )
     start = _seed(config.seed, selection) % len(found)
@@ -272,8 +274,8 @@ def check_rendering(config: Config, trajectories: Mapping[str, RecordedTrajector
 
 def _recorded(config: Config, tasks: list[Task]) -> TrajectorySet:
     workload = config.workload
-    if workload.trajectories is not None:
-        return _read_file(workload.trajectories)
+    if (file := trajectory_file(config)) is not None:
+        return _read_file(file)
     modelled = Modelled(
         reasoning_words_mean=workload.reasoning_words_mean,
         reasoning_words_std=workload.reasoning_words_std,

@@ -3,6 +3,7 @@ launch."""
 
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING, SI, OmegaConf
@@ -172,14 +173,21 @@ AGENTS = {
 }
 """Which agents work on the tasks of a source."""
 
+RECORDED = Path(__file__).with_name("workloads") / "recorded"
+_RECORDINGS = {
+    (TaskSource.swe_local, AgentKind.swe): "swe.jsonl",
+    (TaskSource.swe_local, AgentKind.swe_tools): "swe_tools.jsonl",
+    (TaskSource.reasoning_local, AgentKind.reasoning): "reasoning.jsonl",
+}
+
 
 @dataclass(kw_only=True)
 class WorkloadConfig:
     """Which tasks: those of `source`, for BFCL of these `categories`, for sources on the hub those of `dataset` (a hub
     name, or a file of rows), for SWE-bench of its `split`, in the images that `images` names ({instance} stands for the
-    instance). For replay also which trajectories: those of the file `trajectories`, or, for BFCL, built from accepted
-    answers with modelled reasoning (words, lognormal) and a draft that is right in a `hit_rate` share of its
-    samples."""
+    instance). For replay also which trajectories: those of the file `trajectories`, else, for our own tasks, those in
+    harness/workloads/recorded/, or, for BFCL, built from accepted answers with modelled reasoning (words, lognormal)
+    and a draft that is right in a `hit_rate` share of its samples."""
 
     name: str = MISSING
     source: TaskSource = TaskSource.bfcl
@@ -283,6 +291,15 @@ class Config:
     output: str = SI("results/runs/${scale.name}/${experiment}")
 
 
+def trajectory_file(config: Config) -> str | None:
+    """Return the file of the trajectories that are replayed: the one that is named, or, where the model replays, the
+    one that comes with our own tasks; None where there is neither."""
+    if config.workload.trajectories is not None or not config.model.is_replay:
+        return config.workload.trajectories
+    name = _RECORDINGS.get((config.workload.source, config.agent.kind))
+    return None if name is None else str(RECORDED / name)
+
+
 def check(config: Config) -> None:
     """Raise ConfigError for a setting that is outside its rule and that no later step would name as well."""
     _at_least_one("scale.num_blocks", config.scale.num_blocks)
@@ -347,16 +364,16 @@ def check(config: Config) -> None:
 
 def _check_workload(config: Config) -> None:
     workload = config.workload
-    if config.model.is_replay and workload.source is not TaskSource.bfcl and workload.trajectories is None:
-        raise ConfigError(
-            f"model {config.model.name} replays and workload.trajectories is null; trajectories can be built for BFCL "
-            f"alone. Name a file that a run of workload={workload.name} has recorded, or choose a live model."
-        )
     agents = AGENTS[workload.source]
     if config.agent.kind not in agents:
         raise ConfigError(
             f"agent.kind is {config.agent.kind.value} and workload {workload.name} has tasks for "
             f"{' and '.join(kind.value for kind in agents)}. Use agent={agents[0].value}."
+        )
+    if config.model.is_replay and workload.source is not TaskSource.bfcl and trajectory_file(config) is None:
+        raise ConfigError(
+            f"model {config.model.name} replays and workload.trajectories is null; trajectories can be built for BFCL "
+            f"alone. Name a file that a run of workload={workload.name} has recorded, or choose a live model."
         )
     if not 0.0 < config.agent.command_timeout_s < float("inf"):
         raise ConfigError(f"agent.command_timeout_s is {config.agent.command_timeout_s}; it must be above 0.")

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.schema import Config, check, to_config
+from harness.schema import Config, check, to_config, trajectory_file
 from precall.errors import ConfigError
 
 RECORD_VERSION = 1  # part of every address: raise it when records of before and after must not be mixed
@@ -41,7 +41,7 @@ def address(config: Config) -> str:
     fields = asdict(config)
     for key in ("grid", "output", "prices", "tracker", "scale", "experiment"):
         del fields[key]
-    file = config.workload.trajectories
+    file = trajectory_file(config)
     if file is not None and Path(file).is_file():  # one that is missing is refused before anything runs
         fields["trajectories_sha256"] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     text = json.dumps({"record_version": RECORD_VERSION, **fields}, sort_keys=True, default=_enum_name)

@@ -1,4 +1,4 @@
-"""`python -m harness.engine_checks.mutations`: breaks the engine side in known ways, one at a time.
+"""`python -m harness.engine_checks.mutations`: breaks the engine side, and forks, in known ways, one at a time.
 
 In a copy of the checkout; says whether the named test turns red. Exit status 1 when one does not.
 """
@@ -17,6 +17,7 @@ from harness.provenance import ROOT
 
 FOLDERS = ("precall", "agents", "harness", "conf", "tests")
 TESTS = "tests/precall/engine/"
+AGENTS_CHECK = "tests/harness/agents_check/test_check.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,13 @@ MUTATIONS = (
         old="min(num_tokens + self.num_draft_tokens, self.max_model_len)",
         new="min(num_tokens, self.max_model_len)",
         test=f"{TESTS}test_admission.py::test_what_a_step_may_draft_beyond_the_end_is_reserved_too",
+    ),
+    Mutation(
+        name="skip the commits of forks",
+        file="agents/forks/methods.py",
+        old="        self.layout.point_at(self.fork)\n",
+        new="",
+        test=f"{AGENTS_CHECK}::test_recorded_tasks_are_solved_with_equal_workspaces_in_every_arm",
     ),
 )
 

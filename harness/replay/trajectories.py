@@ -2,7 +2,10 @@
 
 JSON lines in UTF-8. The first line is the header:
 
-    {"format": "precall-trajectories", "version": 1, "origin": "built" | "recorded", "description": "..."}
+    {"format": "precall-trajectories", "version": 1, "origin": "built" | "recorded" | "written", "description": "..."}
+
+Built ones come from accepted answers (builder.py), recorded ones from a run (recorder.py), and of written ones target
+and draft are written by hand, and the tools' part is recorded (plans.py).
 
 Every other line is one trajectory:
 
