@@ -126,7 +126,8 @@ async def test_a_fork_that_nobody_waits_for_any_more_costs_the_interpreter_nothi
         await asyncio.sleep(0)
         making.cancel()
         await asyncio.gather(making, return_exceptions=True)
-        assert making.cancelled()
+        if not making.cancelled() and making.exception() is None:
+            await making.result().discard()  # it was there before the cancellation was
         assert await interpreter.run("x") == "[1]\n"
     await interpreter.run("file.close()")
     await (await interpreter.fork()).discard()
