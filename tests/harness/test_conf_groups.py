@@ -19,7 +19,9 @@ LIVE = ("model.is_replay=false", "draft=colocated", "draft.model.is_replay=false
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_file_of_a_group_fits_the_schema(choice: str) -> None:
-    to_config(compose(choice))  # raises for a key or a value that the schema does not have, and for one that is missing
+    config = to_config(compose(choice))  # raises for a key or a value that the schema lacks, and for a missing one
+    group, name = choice.split("=")
+    assert getattr(config, group, None) is not None, name
 
 
 @pytest.mark.parametrize("agent", ["swe", "swe_tools"])

@@ -215,9 +215,10 @@ async def test_the_tokens_that_the_endpoint_counted_take_the_place_of_the_estima
     limits = RateLimits(tokens_per_minute=1100)  # the estimate holds max_tokens, 1024; the usage is 14
     async with FakeChatServer(answers=[counted(), counted()]) as server, asyncio.timeout(5.0):
         client = ChatClient(base_url=server.base_url, model="m", limits=limits)
-        for _ in range(2):
+        for _ in range(2):  # with the estimate standing, the second would wait for most of a minute
             await client.generate(MESSAGES, (), Sampling())
         await client.aclose()
+        assert len(server.requests) == 2
 
 
 async def test_calls_survive_a_retry():

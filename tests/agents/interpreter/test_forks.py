@@ -73,8 +73,12 @@ async def test_a_state_that_a_fork_would_not_have_wholly_is_not_forked(interpret
 
 async def test_a_state_that_can_be_forked_again_is(interpreter):
     await interpreter.run("file = open('/etc/passwd')")
+    with pytest.raises(ForkError, match="files or sockets open"):
+        await interpreter.fork()
     await interpreter.run("file.close()")
-    await (await interpreter.fork()).discard()
+    fork = await interpreter.fork()
+    assert await fork.run("x") == "[1]\n"
+    await fork.discard()
 
 
 @pytest.mark.parametrize(
