@@ -9,19 +9,23 @@ import pytest
 
 @contextmanager
 def noting_tasks_left() -> Iterator[list[asyncio.Task[object]]]:
-    """Yield a list that gains the tasks left to every loop that is closed inside the block. Left out are those by which
-    a loop closes generators that somebody dropped (openai does), and those of a vLLM server in the test's process."""
+    """Yield a list that gains the tasks left to every loop that is closed inside the block."""
     left: list[asyncio.Task[object]] = []
     cancel_all = asyncio.runners._cancel_all_tasks  # pyright: ignore[reportAttributeAccessIssue]
 
     def note_and_cancel(loop: asyncio.AbstractEventLoop) -> None:
-        running = (task for task in asyncio.all_tasks(loop) if not task.done())
-        left.extend(task for task in running if not _is_of_others(task.get_coro()))
+        left.extend(running_tasks(loop))
         cancel_all(loop)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio.runners, "_cancel_all_tasks", note_and_cancel)
         yield left
+
+
+def running_tasks(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[object]]:
+    """Return a loop's tasks that are not done. Left out are those by which a loop closes generators that somebody
+    dropped (openai does), and those of a vLLM server in the test's process."""
+    return {task for task in asyncio.all_tasks(loop) if not task.done() and not _is_of_others(task.get_coro())}
 
 
 def _is_of_others(coroutine: object) -> bool:

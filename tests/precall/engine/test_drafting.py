@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from precall.engine.owners import owner_of
 from precall.errors import ConfigError
 from precall.wire import ToolOutput
 from tests.precall.engine.resident_world import SECRET, resident_world
+from tests.task_leaks import running_tasks
 
 MODEL = "precall.engine.proposer.ToolProposer"
 EXTENSION = ("--worker-extension-cls", "precall.engine.proposer.ToolProposerExtension")
@@ -26,10 +28,15 @@ TEXTS = {
 }
 
 
-def drafting_world(tiny_folder, turns, *arguments, num_draft_tokens=64, **settings):
+@asynccontextmanager
+async def drafting_world(tiny_folder, turns, *arguments, num_draft_tokens=64, **settings):
+    """A server with drafts; it is left once the workers have heard of all that was posted and has ended."""
     speculative = {"method": "custom_class", "model": MODEL, "num_speculative_tokens": num_draft_tokens}
     line = ("--speculative-config", json.dumps(speculative), *EXTENSION, *arguments)
-    return resident_world(tiny_folder, turns, *line, **settings)
+    async with resident_world(tiny_folder, turns, *line, **settings) as world:
+        yield world
+        while running := running_tasks(asyncio.get_running_loop()) - {asyncio.current_task()}:
+            await asyncio.wait(running)
 
 
 async def until(is_reached) -> None:
