@@ -19,10 +19,6 @@ EXPERIMENTS_local := pocket,fig1,wrong_draft
 EXPERIMENTS_paper := fig1_paper
 EXPERIMENTS := $(EXPERIMENTS_$(SCALE))
 
-comma := ,
-CHOSEN := $(subst $(comma), ,$(EXPERIMENTS))
-FIGURE_1 := $(firstword $(CHOSEN))
-
 ifeq ($(filter $(PLATFORM),cpu cuda),)
 $(error PLATFORM is $(PLATFORM); it must be cpu or cuda)
 endif
@@ -42,15 +38,8 @@ reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the fi
 	$(PYTHON) -m harness.summary $(SCALE)
 
 .PHONY: figures
-figures: $(STAMP) ## redraw the figures from results alone, into results/figures
-	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/$(FIGURE_1)
-ifneq ($(filter fig1,$(CHOSEN)),)
-	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/fig1 --out results/figures/replayed
-endif
-ifneq ($(wildcard results/runs/$(SCALE)/fig5/cells.parquet),)
-	$(PYTHON) -m paper_figures.fig5_hit_rate results/runs/$(SCALE)/fig5
-endif
-	$(PYTHON) -m paper_figures.fig3_speedup_model
+figures: $(STAMP) ## draw every figure for which there are results, yours or published, into results/figures
+	$(PYTHON) -m paper_figures --scale $(SCALE)
 
 .PHONY: test
 test: $(STAMP) ## run all tests: unit tests first, then those on the real vLLM engine
