@@ -157,7 +157,9 @@ class ServerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | self._environment,
-                start_new_session=True,
+                # Not a session of its own: the kernel may share processor time among sessions first, and only then heed
+                # how nice a process is.
+                process_group=0,
             )
 
     async def _wait_healthy(self, show: Callable[[str], None]) -> None:

@@ -43,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signals_fd = _open_signal_pipe()
     if options.cores:
         os.sched_setaffinity(0, options.cores)
-    if options.niceness:
-        _be_nice(options.niceness)
+    os.nice(options.niceness)
     try:
         # One thread here, so preexec_fn is safe, and so is a death signal, which follows the parent's thread.
         child = subprocess.Popen(options.command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509
@@ -57,22 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGKILL
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
-
-
-def _be_nice(niceness: int) -> None:
-    """Give way to others, here and in all processes that follow. Where the kernel shares processor time among sessions
-    first, a process is nice within its session alone, and the session has a niceness of its own."""
-    os.nice(niceness)
-    for _ in range(20):
-        try:
-            with open("/proc/self/autogroup", "w") as autogroup:
-                autogroup.write(str(niceness))
-        except BlockingIOError:  # one change in a tenth of a second is allowed
-            time.sleep(0.05)
-        except OSError:
-            return
-        else:
-            return
 
 
 def _watch(child_pid: int, parent_pid: int, signals_fd: int) -> int | None:
