@@ -2,7 +2,6 @@
 has it. The paper has no ablation; its reference is the most that figure 8 shows for the engine side."""
 
 from collections.abc import Mapping
-from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from harness.metrics.statistics import enclosed_noise_floor
 from paper_figures import sources, style
 from paper_figures.command import Drawing
 from paper_figures.engine_agents import PAPER
@@ -27,12 +27,14 @@ def modelled_saved_pct(setting: Mapping[str, Any], arm: str) -> float:
 
 
 def noise_pct(rows: list[dict[str, Any]], *, is_prefix_caching: bool) -> float:
-    """Return by how much the two baselines of a block differ, in percent of their mean: the most of any block."""
+    """Return the noise floor of the time saved in percent, from the two baselines of each block."""
     times: dict[int, list[float]] = {}
     for row in rows:
         if (row["arm"], row["is_prefix_caching"]) == (NONE, is_prefix_caching):
             times.setdefault(row["block"], []).append(row["trajectory_s"])
-    return max(100.0 * (max(pair) - min(pair)) / fmean(pair) for pair in times.values())
+    shares = [(first - last) / (first + last) for first, last in times.values()]
+    floor = enclosed_noise_floor(shares, len(shares))
+    return 100.0 * (abs(shares[0]) if floor is None else floor)
 
 
 def draw(benches: Mapping[str, Mapping[str, Any]], paper: pd.DataFrame) -> Figure:
@@ -84,7 +86,7 @@ def _handles(most: pd.Series) -> list[Artist]:
     return [
         Patch(facecolor="lightgrey", edgecolor="grey", label="replayed: mean over blocks"),
         Line2D([], [], color="black", marker="|", markersize=8, linestyle="", label="95 % interval, resampled blocks"),
-        style.noise_handle(),
+        style.noise_handle("95 % interval of the mean over blocks"),
         Line2D([], [], color="#666666", label=modelled, **MODELLED_LOOK),
         Line2D([], [], color=style.PUBLISHED_COLOUR, linestyle=":", label=published),
     ]

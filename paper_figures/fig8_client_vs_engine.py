@@ -56,7 +56,8 @@ def draw(cells: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     figure = style.new_figure(height_in=4.6)
     axes = figure.subplots(2, 2, sharex="col", sharey="row", height_ratios=[1.7, 1.0])
     saved.draw_lines(axes[0, 0], cells, lines, looks)
-    saved.draw_noise(axes[1, 0], float(added(cells, "noise_pct").abs().to_numpy().max()))
+    noise_pct = added(cells, "noise_pct").to_numpy()
+    saved.draw_noise(axes[1, 0], saved.noise_floor(noise_pct.flatten().tolist(), noise_pct.shape[1]))
     style.draw_intervals(axes[1, 0], points, "dimgrey", {"marker": "o"})
     axes[0, 0].set_title("(a) this reproduction")
     _draw_paper(axes[0, 1], axes[1, 1], paper)
@@ -87,7 +88,7 @@ def _add_legends(figure: Figure, cells: pd.DataFrame) -> None:
         Line2D([], [], color=COLOURS[method], label=word, **style.METHOD_LINES[method])
         for method, word in words.items()
     ]
-    handles += [style.interval_handle(), style.noise_handle()]
+    handles += [style.interval_handle(), saved.noise_handle()]
     figure.legend(handles=handles, loc="outside lower left", title=saved.about(cells), alignment="left")
     published = [
         Line2D([], [], color=style.PUBLISHED_COLOUR, label=f"{method} side", **look)

@@ -72,7 +72,7 @@ def draw(cells: pd.DataFrame, hit_rates: pd.DataFrame, times: pd.DataFrame) -> F
 def _draw_ours(upper: Axes, lower: Axes, cells: pd.DataFrame) -> None:
     colour = style.SERIES_COLOURS[0]
     for axes in (upper, lower):
-        saved.draw_noise(axes, saved.noise_pct(cells))
+        saved.draw_noise(axes, saved.noise_of(cells))
     for column, look in ((CEILING, CEILING_LOOK), (PREDICTED, PREDICTED_LOOK)):
         style.draw_intervals(upper, _means(saved.points_of(cells, column)), colour, look)
     style.draw_intervals(upper, saved.points_of(cells, saved.SAVED), colour, {"marker": "o", "linestyle": ""})
@@ -110,7 +110,7 @@ def _add_legends(figure: Figure, cells: pd.DataFrame) -> None:
         Line2D([], [], color=RESIDUAL_COLOUR, marker="o", label="residual"),
         Line2D([], [], color=LOAD_COLOUR, marker="v", linestyle="--", label="of it: another G beside speculation"),
         style.interval_handle(),
-        style.noise_handle(),
+        saved.noise_handle(),
     ]
     figure.legend(handles=ours, loc="outside lower left", title=saved.about(cells), alignment="left", ncols=2)
     black = style.PUBLISHED_COLOUR

@@ -11,7 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from harness.metrics.statistics import Interval, block_interval
+from harness.metrics.statistics import Interval, block_interval, noise_floor_pct
 from paper_figures import data, style
 from precall.errors import ConfigError
 
@@ -60,7 +60,7 @@ def draw_lines(axes: Axes, cells: pd.DataFrame, lines: Sequence[Line], looks: Se
 
     Lines stand a little beside each other, so that no interval hides another.
     """
-    draw_noise(axes, noise_pct(cells))
+    draw_noise(axes, noise_of(cells))
     width_s = ASIDE * max(latency_s for line in lines for latency_s, _ in line.points)
     for index, (line, look) in enumerate(zip(lines, looks, strict=True)):
         aside_s = (index - (len(lines) - 1) / 2) * width_s
@@ -68,15 +68,27 @@ def draw_lines(axes: Axes, cells: pd.DataFrame, lines: Sequence[Line], looks: Se
     add_multiples_of_g(axes, cells)
 
 
-def noise_pct(cells: pd.DataFrame) -> float:
-    """Return by how much the baseline differs from itself, in percent: the most of any block."""
-    return max(map(abs, cells["noise_pct"].tolist()))
+def noise_floor(noise_pct: Sequence[float], num_blocks: int) -> float:
+    """Return the noise floor of a mean over `num_blocks` blocks, from what baselines show against themselves: the
+    half-width of its 95 % interval, or, of one value, that value."""
+    floor = noise_floor_pct(noise_pct, num_blocks)
+    return abs(noise_pct[0]) if floor is None else floor
+
+
+def noise_of(cells: pd.DataFrame) -> float:
+    """Return the noise floor of the time saved by a setting, in percent, from all cells."""
+    return noise_floor(cells["noise_pct"].tolist(), len(cells["block"].unique()))
 
 
 def draw_noise(axes: Axes, floor: float) -> None:
     """Draw the noise floor as a band around a line at 0."""
     axes.axhspan(-floor, floor, color="grey", alpha=0.2, linewidth=0)
     axes.axhline(0.0, color="black", linewidth=0.6)
+
+
+def noise_handle() -> Artist:
+    """Return the legend's entry for what `draw_noise` draws."""
+    return style.noise_handle("95 % interval of the mean over blocks")
 
 
 def add_multiples_of_g(axes: Axes, cells: pd.DataFrame) -> None:
@@ -117,4 +129,5 @@ def line_handles(lines: Sequence[Line], looks: Sequence[dict[str, Any]]) -> list
         Line2D([], [], color=look["colour"], label=line.label, **look["look"])
         for line, look in zip(lines, looks, strict=True)
     ]
-    return [*handles, style.interval_handle(), style.noise_handle()]
+    has_intervals = any(interval.low is not None for line in lines for _, interval in line.points)
+    return [*handles, *([style.interval_handle()] if has_intervals else []), noise_handle()]

@@ -52,7 +52,7 @@ class Found:
 def cells(*experiments: str, columns: Sequence[str]) -> Source:
     """The cells of the first of `experiments` that has any, with these columns."""
     return Source(
-        places=_folders(experiments, published=("local",)),
+        places=_folders(experiments, published=("local", "pocket")),
         load=lambda path: data.load_cells(path, columns=columns),
         files=lambda path: [path / "cells.parquet"],
     )
@@ -61,7 +61,7 @@ def cells(*experiments: str, columns: Sequence[str]) -> Source:
 def runs(*experiments: str, mode: str) -> Source:
     """The timelines of a cell of the first of `experiments` that has one with this mode of speculation."""
     return Source(
-        places=_folders(experiments, published=("local", "smoke")),
+        places=_folders(experiments, published=("smoke",)),
         load=lambda path: timelines.load(path, mode=mode),
         files=lambda path: timelines.files(path, mode=mode),
     )
@@ -83,6 +83,6 @@ def bench(*names: str, command: str) -> Source:
 
 
 def _folders(experiments: Sequence[str], *, published: Sequence[str]) -> tuple[str, ...]:
-    """Return your runs first, then those that are published of these scales."""
+    """Return your runs first, then those in these folders of what is published."""
     own = [f"runs/{{scale}}/{experiment}" for experiment in experiments]
-    return (*own, *(f"published/{scale}/{experiment}" for experiment in experiments for scale in published))
+    return (*own, *(f"published/{folder}/{experiment}" for experiment in experiments for folder in published))

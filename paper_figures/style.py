@@ -92,9 +92,9 @@ def interval_handle() -> Line2D:
     return Line2D([], [], color="grey", marker="|", markersize=8, linestyle="", label=label)
 
 
-def noise_handle() -> Patch:
-    """Return the legend's entry for a grey band."""
-    return Patch(color="grey", alpha=0.3, label="noise floor: baseline against baseline,\nlargest of the blocks")
+def noise_handle(what: str = "largest of the blocks") -> Patch:
+    """Return the legend's entry for a noise floor; `what` says of which kind."""
+    return Patch(color="grey", alpha=0.3, label=f"noise floor: baseline against baseline,\n{what}")
 
 
 def paper_draft_handles() -> list[Line2D]:

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from harness.metrics.statistics import noise_floor_pct
 from paper_figures import data, draft_hardware, fig6_time_saved, fig8_client_vs_engine, headroom, saved, style, waste
 from paper_figures.data import NothingToDraw
 from precall.errors import ConfigError
@@ -64,7 +65,8 @@ def test_figure_6_shows_our_points_and_the_papers_and_says_which_are_which() -> 
     ours, theirs = figure.axes[:2]
     assert {(0.0, 1.0), (0.5, 6.0), (1.0, 11.0)} <= drawn_points(ours)
     assert {(0.5, 1.5), (2.0, 20.5)} <= drawn_points(theirs)
-    assert ours.patches[0].get_height() == pytest.approx(2.0), "the largest noise of a block, both ways"
+    floor = noise_floor_pct([0.0, -0.5, -1.0] * 3, 3)
+    assert ours.patches[0].get_height() == pytest.approx(2.0 * floor), "both ways"
     words = " ".join(legends(figure))
     assert "replayed, 8 agents" in words and "published, read off the figure" in words and "G = 0.5 s" in words
 
@@ -80,7 +82,12 @@ def test_the_noise_floor_of_a_difference_is_that_of_the_baselines_differences() 
     both.loc[both["speculation"] == "engine", "noise_pct"] = 3.0
     with style.applied():
         figure = fig8_client_vs_engine.draw(both, data.load_paper("fig8_client_vs_engine"))
-    assert figure.axes[2].patches[0].get_height() == pytest.approx(2 * 4.0), "3 against -1 in the last block"
+    floor = noise_floor_pct([3.0, 3.5, 4.0] * 3, 3)
+    assert figure.axes[2].patches[0].get_height() == pytest.approx(2.0 * floor), "3 less 0, -0.5 and -1"
+
+
+def test_of_one_block_and_setting_the_noise_floor_is_the_difference_of_its_baselines() -> None:
+    assert saved.noise_of(cells().iloc[2:3]) == 1.0
 
 
 def test_a_block_without_one_of_the_two_sides_is_refused() -> None:
