@@ -4,6 +4,7 @@ and drawn. The cells are copies of one that is run, in a temporary folder; each 
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -61,32 +62,37 @@ def fill(cells: Sequence[Cell], first: Path) -> None:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
 
 
-def timed_s(*command: str) -> float:
-    """Run a command of this environment and return its seconds."""
-    started_s = time.monotonic()
+def timed(*command: str) -> dict[str, float]:
+    """Run a command of this environment and return its seconds, on the clock and of CPU time."""
+    started_s, cpu_s = time.monotonic(), _children_cpu_s()
     ran = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
         sys.exit(f"python -m {' '.join(command)} ended with {ran.returncode}.\n{ran.stderr}")
-    return round(time.monotonic() - started_s, 2)
+    return {"wall_s": round(time.monotonic() - started_s, 1), "cpu_s": round(_children_cpu_s() - cpu_s, 1)}
+
+
+def _children_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def measure(folder: Path, num_cells: int) -> dict[str, Any]:
-    """Make the cells in `folder` and return the seconds of each step."""
+    """Make the cells in `folder` and return what each step takes."""
     output = folder / "fig1"
-    timed_s("harness.run", *overrides_of(output, num_latencies=1, num_agents=[1], num_blocks=1))
+    timed("harness.run", *overrides_of(output, num_latencies=1, num_agents=[1], num_blocks=1))
     (first,) = output.glob("mean_g_*")
     num_latencies = max(1, num_cells // (NUM_BLOCKS * len(AGENTS)))
     overrides = overrides_of(output, num_latencies=num_latencies, num_agents=AGENTS, num_blocks=NUM_BLOCKS)
     cells = cells_of(overrides)
     fill(cells, first)
     found: dict[str, Any] = {"num_cells": len(cells)}
-    found["listing_s"] = timed_s("harness.status", *overrides)
-    found["nothing_missing_s"] = timed_s("harness.run", *overrides)
+    found["listing"] = timed("harness.status", *overrides)
+    found["nothing_missing"] = timed("harness.run", *overrides)
     # Of the agents whose calibrations are there: those are runs, and what one takes is no matter of the folder's size.
     for cell in [cell for cell in cells if cell.config.agent.num_agents == 1][-NUM_RESUMED:]:
         shutil.rmtree(folder_of(cell).path)
-    found[f"{NUM_RESUMED}_missing_s"] = timed_s("harness.run", *overrides)
-    found["drawing_s"] = timed_s("paper_figures.fig1_throughput", str(output), "--out", str(folder / "figures"))
+    found[f"{NUM_RESUMED}_missing"] = timed("harness.run", *overrides)
+    found["drawing"] = timed("paper_figures.fig1_throughput", str(output), "--out", str(folder / "figures"))
     return found
 
 

@@ -49,7 +49,7 @@ class Settings:
 
 
 def _references(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted keys of the values that refer to others; of a list, the list's."""
+    """Yield the dotted keys of the values that refer to others; of a list in which one does, the list's."""
     for key in node:
         path = f"{prefix}{key}"
         if OmegaConf.is_interpolation(node, key):
@@ -57,7 +57,7 @@ def _references(node: DictConfig, prefix: str = "") -> Iterator[str]:
         elif not OmegaConf.is_missing(node, key):
             if isinstance(node[key], DictConfig):
                 yield from _references(node[key], f"{path}.")
-            elif OmegaConf.is_list(node[key]):
+            elif OmegaConf.is_list(node[key]) and "${" in str(OmegaConf.to_container(node[key], resolve=False)):
                 yield path
 
 
