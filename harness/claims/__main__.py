@@ -1,8 +1,8 @@
 """`make claims`: judges every claim of results/claims.yaml by the records that are there.
 
 Prints a table on stderr, and as last line one JSON object with the counts, kept with every verdict in
-results/bench/claims.json. Exit status 0 whatever the verdicts are; 1 where fewer of the paper's claims can be tested than
-the ledger promises; 2 where the ledger is not in the form or a record cannot be read.
+results/bench/claims.json. Exit status 0 whatever the verdicts are; 1 where fewer of the paper's claims can be tested
+than the ledger promises; 2 where the ledger is not in its form or a record cannot be read.
 """
 
 import sys

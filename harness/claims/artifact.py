@@ -1,10 +1,12 @@
 """`make artifact`: writes ARTIFACT.md, the artifact appendix, from results/claims.yaml. A test holds the file to it."""
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from harness.claims.ledger import SMOKE_MINUTES, read_claims
 from harness.claims.schema import Claim, Claimant, Claims, Command, Expected, Kind, Side, Tier, ValueFrom
 from harness.provenance import ROOT
+from precall.errors import ConfigError
 
 FILE = ROOT / "ARTIFACT.md"
 
@@ -18,7 +20,7 @@ is in [README.md](README.md); the rules of the verdicts are in `harness/claims/r
 | verdict | meaning |
 |---|---|
 | reproduced | the 95 % interval meets the claim, and excludes no effect |
-| direction only | it excludes no effect, on the claim's side, and is smaller or larger than claimed; or the size was an input of the run |
+| direction only | it excludes no effect, on the claim's side, but has another size; or the size was an input of the run |
 | not reproduced | it excludes the claim |
 | not testable here | no record, no GPU, or an interval or a noise floor too wide to tell |
 | refuted as expected | a sentence of the paper that its own figures do not support, and they say so |
@@ -41,27 +43,25 @@ belong to that node; on other GPUs read the ratios alone. Times on GPUs have not
 
 1. On the login node: `make setup PLATFORM=cuda`, and the weights where vLLM finds them. On the compute node:
    `make doctor PLATFORM=cuda`.
-2. `make test PLATFORM=cuda`, then `make reproduce SCALE=smoke PLATFORM=cuda`. *Accepted*: both end with status 0. Replay
-   compares every generated token, so a cell that ran is a cell in which speculation changed nothing.
-3. The noise floor, baseline against baseline: `.venv/cuda/bin/python -m harness.run experiment=fig1_paper
-   speculation=off output=results/runs/paper/noise`. *Accepted*: the time saved has an interval that holds 0, and its
-   noise floor is at most {floor:g} points, the tolerance of the claims on time saved. Else find what else the machine
-   does, and do not go on.
-4. The commands below, in any order; an interrupted one goes on where it was.
-5. `make claims`. *Accepted as a reproduction of the paper*: no claim of the table is *not reproduced*, and the acceptance
-   claims ({preconditions}) are *reproduced*: where the draft is right less often than the paper's, the times cannot be
-   compared.
+2. `make test PLATFORM=cuda`, then `make reproduce SCALE=smoke PLATFORM=cuda`. *Accepted*: both end with status 0.
+   Replay compares every generated token, so in a cell that has finished speculation changed nothing.
+3. The baseline against itself: [gpu_noise](#commands), then `make claims`. *Accepted*: `{noise}` is reproduced. Else
+   find what else the machine does, and do not go on.
+4. The other commands below, in any order; an interrupted one goes on where it was.
+5. `make claims`. *Accepted as a reproduction of the paper*: no claim of the table is not reproduced, and those on how
+   often the draft is right are reproduced ({rates}); where it is right less often than
+   the paper's, times cannot be compared.
 
 {table}
 """
 
 
-def expected_text(claim: Claim) -> str:
-    """Return what is claimed of the value, in words."""
-    value = f"{claim.value:g}"
+def expected_text(claim: Claim, unit: str = "") -> str:
+    """Return what is claimed of the value, in words, with its unit if one is given."""
+    value = f"{claim.value:g} {unit}".strip()
     if claim.kind is Kind.direction:
         assert claim.no_effect is not None, "ledger.check wants it"
-        return f"{value} or {'more' if claim.value > claim.no_effect else 'less'}"
+        return f"{value}, or {'more' if claim.value > claim.no_effect else 'less'}"
     match claim.side:
         case Side.at_most:
             return f"at most {value}"
@@ -86,19 +86,19 @@ def artifact(ledger: Claims) -> str:
     of_paper = [claim for claim in ledger.claims if claim.of is Claimant.paper]
     holding = [claim for claim in of_paper if claim.expected is Expected.holds]
     refuted = [claim for claim in of_paper if claim.expected is Expected.refuted]
-    gpu = [claim for claim in holding if ledger.command_of(claim).tier is Tier.gpu]
-    paid = [claim for claim in holding if ledger.command_of(claim).tier is Tier.paid]
+    gpu = [claim for claim in ledger.claims if ledger.command_of(claim).tier is Tier.gpu]
+    paid = [claim for claim in ledger.claims if ledger.command_of(claim).tier is Tier.paid]
     here = [claim for claim in holding if claim not in gpu and claim not in paid]
-    ours = [claim for claim in ledger.claims if claim.of is Claimant.ours]
+    ours = [claim for claim in ledger.claims if claim.of is Claimant.ours and claim not in gpu]
     sections = [
         HEAD,
         f"## Smoke tier: under {SMOKE_MINUTES:g} minutes\n\n" + _smoke(ledger),
         "## Commands\n\n" + _commands(ledger.commands),
         "## The paper's claims, without a GPU\n\n" + _claims(ledger, here),
         "## Sentences of the paper that its own figures do not support\n\n" + _claims(ledger, refuted),
-        "## The paper's claims that need its GPUs\n\n" + _protocol(ledger, gpu),
-        "## The paper's claims that need a paid endpoint\n\n" + _claims(ledger, paid),
-        "## Our own claims\n\n" + _claims(ledger, ours),
+        "## Claims that need the paper's GPUs, and the protocol\n\n" + _protocol(ledger, gpu),
+        "## Claims that need a paid endpoint\n\n" + _claims(ledger, paid),
+        "## Our own claims, without a GPU\n\n" + _claims(ledger, ours),
     ]
     return "\n".join(sections)
 
@@ -110,35 +110,44 @@ def _smoke(ledger: Claims) -> str:
 
 
 def _protocol(ledger: Claims, gpu: Sequence[Claim]) -> str:
-    saved = [claim.tolerance for claim in gpu if claim.cells is not None and claim.cells.metric == "time_saved_pct"]
-    rates = [claim.id for claim in gpu if claim.cells is not None and claim.cells.metric in ("call_acceptance_rate", "hit_rate")]
-    return PROTOCOL.format(
-        floor=min(tolerance for tolerance in saved if tolerance),
-        preconditions=", ".join(f"`{name}`" for name in rates),
-        table=_claims(ledger, gpu).rstrip(),
-    )
+    (noise,) = (claim.id for claim in gpu if claim.command == "gpu_noise")
+    rates = [claim.id for claim in gpu if claim.cells is not None and claim.cells.metric == "hit_rate"]
+    listed = ", ".join(f"`{name}`" for name in rates)
+    return PROTOCOL.format(noise=noise, rates=listed, table=_claims(ledger, gpu).rstrip())
 
 
 def _commands(commands: Iterable[Command]) -> str:
     rows = [
-        [f"`{command.run}`", command.tier.value, resources_text(command), f"`{command.makes}`"] for command in commands
+        [f"**{command.id}**", f"`{command.run}`", command.tier.value, resources_text(command), f"`{command.makes}`"]
+        for command in commands
     ]
-    return _table(("command", "tier", "time on two cores, and needs", "makes"), rows)
+    return _table(("name", "command", "tier", "time on two cores, and needs", "makes"), rows)
 
 
 def _claims(ledger: Claims, claims: Iterable[Claim]) -> str:
     rows = [
         [
-            f"**{claim.id}**: {claim.sentence} ({claim.source})" + (f" *{claim.note}*" if claim.note else ""),
-            f"`{ledger.command_of(claim).run}`",
+            f"**{claim.id}**: {claim.sentence} ({claim.source}){_notes(claim)}",
+            _command(ledger.command_of(claim)),
             resources_text(ledger.command_of(claim)),
-            f"{expected_text(claim)} {claim.unit}",
+            f"refuted: the sentence says {said}" if claim.expected is Expected.refuted else said,
             tolerance_text(claim) or "-",
             f"{_FROM[claim.value_from]}: {claim.basis}",
         ]
-        for claim in claims
+        for claim, said in ((claim, expected_text(claim, claim.unit)) for claim in claims)
     ]
     return _table(("claim", "command", "time and resources", "expected", "tolerance", "where that comes from"), rows)
+
+
+def _notes(claim: Claim) -> str:
+    told = "The run is told what is claimed, so it cannot reproduce it." if claim.expectation_is_input else ""
+    notes = " ".join(note for note in (claim.note, told) if note)
+    return f" *{notes}*" if notes else ""
+
+
+def _command(command: Command) -> str:
+    """Return a command that is short as it is, and a long one by its name in the table of commands."""
+    return f"`{command.run}`" if command.run.startswith("make ") else f"[{command.id}](#commands)"
 
 
 _FROM = {
@@ -154,7 +163,10 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def main() -> None:
-    FILE.write_text(artifact(read_claims()), encoding="utf-8")
+    try:
+        FILE.write_text(artifact(read_claims()), encoding="utf-8")
+    except ConfigError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ leaves open (the files' first lines say how much); of the cost model, which is e
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 from harness.backends.simulated.paper import published
 from precall.cost_model.client import client_speedup, largest_speedup, speedup_bound
@@ -82,7 +82,7 @@ def falls_with_acceptance() -> Range:
     num = sum(
         client_speedup(G=1.0, g=g, T=T, alpha=more) <= client_speedup(G=1.0, g=g, T=T, alpha=less)
         for g, T in product(_DRAFTS, _TOOLS)
-        for less, more in zip(_ALPHAS, _ALPHAS[1:], strict=False)
+        for less, more in pairwise(_ALPHAS)
         if g < 1.0
     )
     return float(num), float(num)
@@ -121,7 +121,7 @@ class Calculation:
 
 
 def _of_paper(function: Callable[[], Range], figure: str) -> Calculation:
-    return Calculation(function=function, origin="published", reads=f"results/paper/{figure}.csv")
+    return Calculation(function=function, origin="paper", reads=f"results/paper/{figure}.csv")
 
 
 def _of_model(function: Callable[[], Range]) -> Calculation:

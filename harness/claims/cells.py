@@ -1,5 +1,5 @@
-"""Evidence from tables of cells (harness/tables.py): a metric of some settings, or the difference of two groups of them,
-block by block."""
+"""Evidence from tables of cells (harness/tables.py): a metric of some settings, or the difference of two groups of
+them, block by block."""
 
 from collections.abc import Callable, Mapping
 from math import sqrt

@@ -10,7 +10,6 @@ from harness.claims.found import Absent, Evidence, shown
 from harness.claims.schema import Claim, FileEvidence
 from precall.errors import ConfigError
 
-
 Limits = tuple[float | None, float, float | None]
 """A value between its limits: low, mid, high."""
 
@@ -60,7 +59,7 @@ def _in_file(spec: FileEvidence, file: Path, results: Path) -> Evidence | Absent
         whole = values[spec.over][1]
         if whole == 0.0:
             return Absent(reason=f"{shown(file, results)} has 0 at {spec.over}")
-        low, mid, high = (None if value is None else value / whole for value in (low, mid, high))
+        low, mid, high = None if low is None else low / whole, mid / whole, None if high is None else high / whole
     if spec.minus is not None:
         low, mid, high = _less((low, mid, high), values[spec.minus])
     return Evidence(

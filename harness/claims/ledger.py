@@ -66,12 +66,20 @@ def check(claims: Claims) -> None:
         raise ConfigError(f"minimum_testable_share is {share}; it must lie between 0 and 1. It is a share of claims.")
     for what, ids in (("claims", [c.id for c in claims.claims]), ("commands", [c.id for c in claims.commands])):
         if repeated := [name for name, num in Counter(ids).items() if num > 1]:
-            raise ConfigError(f"{what}: the id {repeated[0]} stands there twice; each must stand there once. Rename one.")
+            raise ConfigError(
+                f"{what}: the id {repeated[0]} stands there twice; each must be there once. Rename one."
+            )
     known = {command.id for command in claims.commands}
     for claim in claims.claims:
         _check_claim(claim, known)
     if unused := known - {claim.command for claim in claims.claims}:
         raise ConfigError(f"command {sorted(unused)[0]} makes evidence for no claim; each must for one. Remove it.")
+    for command in claims.commands:
+        if (command.tier is Tier.gpu) != (command.gpus > 0):
+            raise ConfigError(
+                f"command {command.id}: tier is {command.tier.value} and gpus is {command.gpus}; what takes GPUs is in "
+                "the tier gpu, and nothing else is."
+            )
     _check_smoke(claims.commands)
 
 
@@ -82,26 +90,23 @@ def _check_claim(claim: Claim, commands: Iterable[str]) -> None:
     given = [name for name in ("cells", "file", "calculation") if getattr(claim, name) is not None]
     if len(given) != 1:
         raise ConfigError(
-            f"{what}: its evidence is {' and '.join(given) or 'missing'}; it must be one of cells, file and calculation."
+            f"{what}: its evidence is {' and '.join(given) or 'missing'}; it must be one of cells, file, calculation."
         )
     if not claim.tolerance >= 0.0:
         raise ConfigError(f"{what}: tolerance is {claim.tolerance}; it must be 0 or more.")
     if (claim.kind is Kind.bound) != (claim.side is not None):
         side = None if claim.side is None else claim.side.value
-        raise ConfigError(f"{what}: kind is {claim.kind.value} and side is {side}; a bound has a side, nothing else has.")
+        raise ConfigError(
+            f"{what}: kind is {claim.kind.value} and side is {side}; a bound has a side, others have none."
+        )
     if claim.kind in (Kind.direction, Kind.ratio) and claim.no_effect is None:
         raise ConfigError(f"{what}: kind is {claim.kind.value} and no_effect is null; give the value of no effect.")
     if claim.kind is Kind.bound and claim.no_effect is not None:
         raise ConfigError(f"{what}: kind is bound and no_effect is {claim.no_effect}; a bound has none. Remove it.")
     if claim.no_effect is not None and abs(claim.value - claim.no_effect) <= claim.tolerance:
         raise ConfigError(
-            f"{what}: value {claim.value} +- {claim.tolerance} holds no_effect, {claim.no_effect}; then nothing could be "
+            f"{what}: value {claim.value} +- {claim.tolerance} holds no_effect, {claim.no_effect}; then it could not be "
             "told from no effect. Narrow the tolerance, or claim a bound."
-        )
-    if claim.expected is Expected.refuted and (claim.of is not Claimant.paper or claim.calculation is None):
-        raise ConfigError(
-            f"{what}: expected is refuted; only the paper's own figures refute its sentences. Give a calculation of "
-            "them, or expected: holds."
         )
     _check_evidence(claim, what)
 
@@ -109,6 +114,13 @@ def _check_claim(claim: Claim, commands: Iterable[str]) -> None:
 def _check_evidence(claim: Claim, what: str) -> None:
     if claim.calculation is not None and claim.calculation not in CALCULATIONS:
         raise ConfigError(f"{what}: calculation is {claim.calculation}; it must be among {', '.join(CALCULATIONS)}.")
+    if claim.expected is Expected.refuted:
+        origin = None if claim.calculation is None else CALCULATIONS[claim.calculation].origin
+        if claim.of is not Claimant.paper or origin != "paper":
+            raise ConfigError(
+                f"{what}: expected is refuted; only the paper's own figures refute its sentences. Give a calculation "
+                "from results/paper, or expected: holds."
+            )
     if claim.cells is not None:
         if claim.cells.metric not in METRICS:
             raise ConfigError(f"{what}: metric is {claim.cells.metric}; it must be among {', '.join(METRICS)}.")

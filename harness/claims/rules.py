@@ -48,6 +48,9 @@ class Outcome(StrEnum):
 Judged = tuple[Outcome, str]
 """An outcome and, in words, why."""
 
+Ends = tuple[float, float]
+"""Of a region or an interval."""
+
 
 def judge(claim: Claim, evidence: Evidence) -> Judged:
     """Return the verdict of this evidence, by the rules above."""
@@ -59,7 +62,7 @@ def judge(claim: Claim, evidence: Evidence) -> Judged:
     return outcome, why
 
 
-def region_of(claim: Claim) -> tuple[float, float]:
+def region_of(claim: Claim) -> Ends:
     """Return the ends of the claimed region, in the claim's unit."""
     low, high = claim.value - claim.tolerance, claim.value + claim.tolerance
     if claim.kind is Kind.direction:
@@ -77,35 +80,45 @@ def _compare(claim: Claim, evidence: Evidence) -> Judged:
     region = region_of(claim)
     if claim.kind is Kind.bound:
         return _bound(region, (low, high))
-    meets = low <= region[1] and high >= region[0]
     if claim.no_effect is None:
-        if meets:
-            return Outcome.REPRODUCED, "the interval meets the claim"
-        return Outcome.NOT_REPRODUCED, "the interval excludes the claim"
-    if evidence.noise_floor is None:
-        return Outcome.NOT_TESTABLE, "the noise floor is not known: it takes two cells or more"
-    if evidence.noise_floor > max(abs(claim.value - claim.no_effect), abs(mid - claim.no_effect)):
-        return Outcome.NOT_TESTABLE, f"the noise floor, {evidence.noise_floor:.3g}, is above the effect"
-    return _effect(claim, region, (low, high), meets=meets)
+        return _absolute(region, (low, high))
+    if (noise := _too_noisy(claim, claim.no_effect, evidence.noise_floor, mid)) is not None:
+        return Outcome.NOT_TESTABLE, noise
+    return _effect(region, (low, high), claim.no_effect, is_up=claim.value > claim.no_effect)
 
 
-def _effect(claim: Claim, region: tuple[float, float], interval: tuple[float, float], *, meets: bool) -> Judged:
-    assert claim.no_effect is not None
-    is_up = claim.value > claim.no_effect
-    excludes_none = interval[0] > claim.no_effect if is_up else interval[1] < claim.no_effect
+def _too_noisy(claim: Claim, no_effect: float, noise_floor: float | None, mid: float) -> str | None:
+    if noise_floor is None:
+        return "the noise floor is not known: it takes two cells or more"
+    if noise_floor > max(abs(claim.value - no_effect), abs(mid - no_effect)):
+        return f"the noise floor, {noise_floor:.3g}, is above the effect"
+    return None
+
+
+def _effect(region: Ends, interval: Ends, no_effect: float, *, is_up: bool) -> Judged:
+    excludes_none = interval[0] > no_effect if is_up else interval[1] < no_effect
     falls_short = interval[1] < region[0] if is_up else interval[0] > region[1]
-    if excludes_none and meets:
+    if excludes_none and _meet(region, interval):
         return Outcome.REPRODUCED, "the interval meets the claim and excludes no effect"
     if excludes_none:
-        return Outcome.DIRECTION_ONLY, "the interval excludes no effect, and is " + (
-            "smaller than claimed" if falls_short else "larger than claimed"
-        )
+        size = "smaller" if falls_short else "larger"
+        return Outcome.DIRECTION_ONLY, f"the interval excludes no effect; the effect is {size} than claimed"
     if falls_short:
         return Outcome.NOT_REPRODUCED, "the interval excludes the claim"
     return Outcome.NOT_TESTABLE, "the interval holds no effect and the claim alike"
 
 
-def _bound(region: tuple[float, float], interval: tuple[float, float]) -> Judged:
+def _absolute(region: Ends, interval: Ends) -> Judged:
+    if _meet(region, interval):
+        return Outcome.REPRODUCED, "the interval meets the claim"
+    return Outcome.NOT_REPRODUCED, "the interval excludes the claim"
+
+
+def _meet(region: Ends, interval: Ends) -> bool:
+    return interval[0] <= region[1] and interval[1] >= region[0]
+
+
+def _bound(region: Ends, interval: Ends) -> Judged:
     if region[0] <= interval[0] and interval[1] <= region[1]:
         return Outcome.REPRODUCED, "the interval is within the bound"
     if interval[1] < region[0] or interval[0] > region[1]:

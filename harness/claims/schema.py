@@ -63,8 +63,8 @@ class Command:
 
 @dataclass(kw_only=True)
 class CellsEvidence:
-    """A metric of cells (harness/tables.py), block by block: its mean over the rows that `where` chooses, less that over
-    the rows of `minus`. Both give a value, or a list of values, by column; the column `folder` says from which of
+    """A metric of cells (harness/tables.py), block by block: its mean over the rows that `where` chooses, less that
+    over the rows of `minus`. Both give a value, or a list of values, by column; the column `folder` says from which of
     `experiments` a row is. Cells whose origin is not among `origins` are no evidence."""
 
     experiments: list[str] = MISSING

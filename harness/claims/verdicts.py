@@ -40,6 +40,8 @@ class Verdict:
             "of": claim.of.value,
             "sentence": claim.sentence,
             "source": claim.source,
+            "kind": claim.kind.value,
+            "expected": claim.expected.value,
             "outcome": self.outcome.value,
             "reason": self.reason,
             "claimed": claim.value,
@@ -67,22 +69,22 @@ def verdicts(results: Path = RESULTS, file: Path = FILE) -> list[Verdict]:
 
 
 def _verdict(claim: Claim, command: Command, results: Path, *, has_gpu: bool) -> Verdict:
-    left_open: list[Verdict] = []
+    left_open: list[tuple[Verdict, Evidence]] = []
     absent: list[str] = []
     for found in evidence_of(claim, results):
         if isinstance(found, Absent):
             absent.append(found.reason)
             continue
         outcome, reason = judge(claim, found)
-        passed_over = f"{left_open[0].evidence.file}: {left_open[0].reason}" if left_open else None
+        passed_over = f"{left_open[0][1].file}: {left_open[0][0].reason}" if left_open else None
         verdict = Verdict(
             claim=claim, command=command, outcome=outcome, reason=reason, evidence=found, passed_over=passed_over
         )
         if outcome is not Outcome.NOT_TESTABLE:
             return verdict
-        left_open.append(verdict)
+        left_open.append((verdict, found))
     if left_open:
-        return left_open[0]
+        return left_open[0][0]
     reason = _why_absent(command, absent[0], has_gpu=has_gpu)
     return Verdict(claim=claim, command=command, outcome=Outcome.NOT_TESTABLE, reason=reason, evidence=None)
 
@@ -121,4 +123,3 @@ def summarise(found: Sequence[Verdict]) -> Summary:
         num_of_paper=len(of_paper),
         testable_share_of_paper=num_tested / len(of_paper) if of_paper else 0.0,
     )
-

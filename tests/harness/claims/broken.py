@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 
 from agents.task import Task
-from harness import bench, participants
+from harness import bench, build, participants
 from harness.backends.simulated import participants as simulated
+from harness.replay.rendering import Renderer
 from harness.run import run_experiment
 from harness.runner import MakeParticipants, Participants
+from harness.schema import ModelConfig
 from harness.servers import ServerPool
 from harness.tables import CELLS
 from precall.calls import CallKey, Observation
@@ -79,25 +81,36 @@ def waiting_for_the_draft(*args: Any, **kwargs: Any) -> MakeParticipants:
     return make_waiting
 
 
+RENDERERS: dict[str, Renderer] = {}
+
+
+def renderer_of(model: ModelConfig) -> Renderer:
+    """Return what build.renderer_of does, made once: to read a tokenizer takes longer than to run a cell."""
+    if model.name not in RENDERERS:
+        RENDERERS[model.name] = MAKE_RENDERER(model)
+    return RENDERERS[model.name]
+
+
+MAKE_RENDERER = build.renderer_of
+
 Break = Callable[[pytest.MonkeyPatch], None]
 
 BREAKS: dict[str, Break] = {
     "nothing": lambda patch: None,
-    "waits for the draft": lambda patch: patch.setattr(
-        participants, "simulated_participants", waiting_for_the_draft
-    ),
+    "waits for the draft": lambda patch: patch.setattr(participants, "simulated_participants", waiting_for_the_draft),
     "never hits": lambda patch: patch.setattr(simulated, "ClientSpeculation", NeverHits),
     "runs tools twice": lambda patch: patch.setattr(simulated, "ClientSpeculation", RunsTwice),
 }
 
 
-def records(what: str, results: Path) -> None:
-    """Run the experiments with speculation broken in one way, and leave their tables in `results`, as those of runs on
-    the real engine: what is modelled is no evidence."""
+def records(what: str, results: Path, origin: str = "replayed") -> None:
+    """Run the experiments with speculation broken in one way, and leave their tables in `results`. What is simulated is
+    modelled, and no evidence of an engine; the tables say `origin`, as those of the real one would."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "FOLDER", results / "bench")
+        patch.setattr(build, "renderer_of", renderer_of)
         BREAKS[what](patch)
         for name, overrides in EXPERIMENTS.items():
             output = results / "runs" / "local" / name
             run_experiment(compose(*SMALL, *overrides, f"output={output}"), ServerPool())
-            pd.read_parquet(output / CELLS).assign(origin="replayed").to_parquet(output / CELLS)
+            pd.read_parquet(output / CELLS).assign(origin=origin).to_parquet(output / CELLS)

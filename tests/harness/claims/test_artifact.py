@@ -22,7 +22,13 @@ def test_each_claim_stands_there_once_with_its_sentence_and_its_command():
     for claim in LEDGER.claims:
         (line,) = (line for line in TEXT.splitlines() if f"| **{claim.id}**:" in line)
         assert claim.sentence in line
-        assert f"`{LEDGER.command_of(claim).run}`" in line
+        command = LEDGER.command_of(claim)
+        assert f"`{command.run}`" in line or f"[{command.id}](#commands)" in line
+
+
+def test_each_command_stands_there_whole():
+    commands = section("Commands")
+    assert all(f"| **{command.id}** | `{command.run}` |" in commands for command in LEDGER.commands)
 
 
 def test_the_smoke_tier_lists_its_commands_the_verdicts_last():
@@ -32,12 +38,12 @@ def test_the_smoke_tier_lists_its_commands_the_verdicts_last():
 
 
 def test_what_needs_gpus_says_which_and_stands_under_the_protocol():
-    protocol = section("The paper's claims that need its GPUs")
+    protocol = section("Claims that need the paper's GPUs")
     on_gpus = [claim.id for claim in LEDGER.claims if LEDGER.command_of(claim).gpus]
     assert all(f"**{name}**" in protocol for name in on_gpus)
     assert protocol.count("4 x A100-80GB") >= len(on_gpus)
     assert "`fig5-8b-one-sample`" in protocol, "the hit rates are conditions of all else"
-    assert "at most 3 points" in protocol
+    assert "[gpu_noise](#commands), then `make claims`. *Accepted*: `baseline-against-itself` is reproduced" in protocol
 
 
 def test_a_table_has_as_many_cells_in_each_row_as_it_has_columns():

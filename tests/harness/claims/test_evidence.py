@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.claims import cells
 from harness.claims.cells import METRICS, cells_evidence
 from harness.claims.evidence import evidence_of
 from harness.claims.found import Absent, Evidence
@@ -16,6 +17,7 @@ from harness.tables import noise_floor_pct
 from precall.errors import ConfigError
 from tests.harness.claims.entries import claim
 from tests.harness.claims.tables import row, write_cells
+from tests.harness.configs import SCALES
 
 SAVED = (8.0, 10.0, 15.0)
 
@@ -111,6 +113,10 @@ def test_own_cells_come_before_published_ones_and_a_larger_scale_before_a_smalle
         write_cells(tmp_path / place / "fig1", row(0, time_saved_pct=saved), row(1, time_saved_pct=saved))
     found = of_cells(tmp_path)
     assert [(e.mid, e.is_published) for e in found if isinstance(e, Evidence)] == [(3.0, False), (1.0, True)]
+
+
+def test_every_scale_is_looked_for():
+    assert set(cells.SCALES) == set(SCALES)
 
 
 def test_experiments_of_one_claim_are_taken_from_one_scale(tmp_path):
@@ -223,5 +229,5 @@ def test_a_published_file_stands_behind_the_own_one(results):
 
 def test_a_file_that_is_no_json_is_an_error(results):
     (results / "bench" / "engine.json").write_text("{")
-    with pytest.raises(ConfigError, match="results/bench/engine.json is no JSON"):
+    with pytest.raises(ConfigError, match=r"results/bench/engine\.json is no JSON"):
         of_file(results)

@@ -76,6 +76,10 @@ def test_a_good_entry_is_read_with_its_types(tmp_path):
         ({"kind": "bound", "side": "at_most"}, "claim c: kind is bound and no_effect is 0.0; a bound has none"),
         ({"tolerance": 10.0}, "claim c: value 10.0 .* holds no_effect, 0.0"),
         ({"expected": "refuted"}, "claim c: expected is refuted; only the paper's own figures refute"),
+        (
+            {"expected": "refuted", "cells": None, "calculation": "speedup_beyond_bound"},
+            "claim c: expected is refuted; only the paper's own figures refute",
+        ),
     ],
 )
 def test_a_bad_entry_is_refused_by_name(tmp_path, change, message):
@@ -96,6 +100,8 @@ def test_an_entry_without_an_id_is_named_by_its_number(tmp_path):
         ({"claims": "none"}, "claims.yaml: claims is no list"),
         ({"commands": [COMMAND, COMMAND]}, "commands: the id run stands there twice"),
         ({"commands": [COMMAND, COMMAND | {"id": "rest"}]}, "command rest makes evidence for no claim"),
+        ({"commands": [COMMAND | {"tier": "gpu"}]}, "command run: tier is gpu and gpus is 0; what takes GPUs is in"),
+        ({"commands": [COMMAND | {"gpus": 1}]}, "command run: tier is local and gpus is 1"),
         ({"commands": [COMMAND | {"tier": "smoke"}]}, "command run is in the smoke tier and has no minutes"),
         ({"commands": [COMMAND | {"tier": "smoke", "minutes": 10}]}, "the smoke tier takes 10 minutes"),
     ],
@@ -112,7 +118,11 @@ def test_two_claims_with_one_id_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("claims: [", "claims.yaml is no YAML"), ("claims: []\nclaims: []\n", "found duplicate key claims"), (None, "read")],
+    [
+        ("claims: [", "claims.yaml is no YAML"),
+        ("claims: []\nclaims: []\n", "duplicate key claims"),
+        (None, "be read"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path, text, message):
     file = tmp_path / "claims.yaml"
@@ -132,7 +142,9 @@ def test_every_experiment_that_makes_evidence_is_composed_and_writes_where_the_l
     cells = expand(compose(*overrides))
     assert len(build.tasks_of(cells[0].config, "block 0")) > 0
     assert {cell.config.output for cell in cells} == {command.makes}
-    experiments = {folder for c in LEDGER.claims if c.command == command.id and c.cells for folder in c.cells.experiments}
+    experiments = {
+        folder for c in LEDGER.claims if c.command == command.id and c.cells for folder in c.cells.experiments
+    }
     assert Path(command.makes).name in experiments
 
 

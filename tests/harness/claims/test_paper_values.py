@@ -1,4 +1,4 @@
-"""What the ledger expects of the paper is what the paper's figures say: each value, computed anew from results/paper."""
+"""What the ledger expects of the paper is what its figures say: each value, computed anew from results/paper."""
 
 from collections.abc import Iterable
 from statistics import fmean

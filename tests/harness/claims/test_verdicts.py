@@ -11,6 +11,7 @@ from harness.claims.verdicts import RESULTS, Verdict, summarise, verdicts
 from tests.harness.claims.entries import write_ledger
 from tests.harness.claims.tables import row, write_cells
 
+
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
     return write_ledger(tmp_path / "claims.yaml", minimum_testable_share=0.5)
