@@ -20,7 +20,7 @@ is in [README.md](README.md); the rules of the verdicts are in `harness/claims/r
 | verdict | meaning |
 |---|---|
 | reproduced | the 95 % interval meets the claim, and excludes no effect |
-| direction only | it excludes no effect, on the claim's side, but has another size; or the size was an input of the run |
+| direction only | it excludes no effect, on the claim's side, but has another size; or the run was told the size |
 | not reproduced | it excludes the claim |
 | not testable here | no record, no GPU, or an interval or a noise floor too wide to tell |
 | refuted as expected | a sentence of the paper that its own figures do not support, and they say so |

@@ -15,7 +15,7 @@ from harness.tables import CELLS, noise_floor_pct
 from precall.errors import ConfigError
 
 SCALES = ("paper", "local", "smoke")
-"""Folders of results/runs and results/published, from the largest scale to the smallest."""
+"""Folders of results/runs, from the largest scale to the smallest."""
 
 
 def _throughput_gain_pct(rows: Any) -> Any:
@@ -69,15 +69,17 @@ METRICS: Mapping[str, Metric] = {**TIMED, **SAMPLED, **COUNTED}
 
 
 def cells_evidence(spec: CellsEvidence, results: Path) -> list[Evidence | Absent]:
-    """Return what own and published cells show, own first: of each, those of the largest scale that has all of the
-    experiments. Raises ConfigError for a table that cannot be read."""
-    found: list[Evidence | Absent] = []
-    for root in (results / "runs", results / "published"):
-        folders = (root / scale for scale in SCALES)
-        folder = next((f for f in folders if all((f / name / CELLS).is_file() for name in spec.experiments)), None)
-        if folder is not None:
-            found.append(_in_folder(spec, folder, results))
+    """Return what cells show: own ones, of the largest scale that has all of the experiments, then those of each folder
+    of results/published that has them. Raises ConfigError for a table that cannot be read."""
+    own = [results / "runs" / scale for scale in SCALES]
+    folders = [folder for folder in own if _has_all(folder, spec)][:1]
+    folders += [folder for folder in sorted((results / "published").glob("*/")) if _has_all(folder, spec)]
+    found = [_in_folder(spec, folder, results) for folder in folders]
     return found or [Absent(reason=f"there are no cells of {' and '.join(spec.experiments)}")]
+
+
+def _has_all(folder: Path, spec: CellsEvidence) -> bool:
+    return all((folder / name / CELLS).is_file() for name in spec.experiments)
 
 
 def _in_folder(spec: CellsEvidence, folder: Path, results: Path) -> Evidence | Absent:

@@ -74,7 +74,7 @@ def _in_file(spec: FileEvidence, file: Path, results: Path) -> Evidence | Absent
 
 
 def _value_at(record: Any, place: str) -> Limits | None:
-    """Return the number at a place, or the three; None where there is neither."""
+    """Return the number at a place, or the three, or two limits with their middle; None where there is none of them."""
     for key in place.split("."):
         if isinstance(record, dict) and key in record:
             record = record[key]
@@ -86,6 +86,8 @@ def _value_at(record: Any, place: str) -> Limits | None:
         return record, record, record
     if isinstance(record, list) and len(record) == 3 and isinstance(record[1], int | float):
         return record[0], record[1], record[2]
+    if isinstance(record, list) and len(record) == 2 and all(isinstance(limit, int | float) for limit in record):
+        return record[0], (record[0] + record[1]) / 2.0, record[1]
     return None
 
 

@@ -66,9 +66,7 @@ def check(claims: Claims) -> None:
         raise ConfigError(f"minimum_testable_share is {share}; it must lie between 0 and 1. It is a share of claims.")
     for what, ids in (("claims", [c.id for c in claims.claims]), ("commands", [c.id for c in claims.commands])):
         if repeated := [name for name, num in Counter(ids).items() if num > 1]:
-            raise ConfigError(
-                f"{what}: the id {repeated[0]} stands there twice; each must be there once. Rename one."
-            )
+            raise ConfigError(f"{what}: the id {repeated[0]} stands there twice; each must be there once. Rename one.")
     known = {command.id for command in claims.commands}
     for claim in claims.claims:
         _check_claim(claim, known)
@@ -105,7 +103,7 @@ def _check_claim(claim: Claim, commands: Iterable[str]) -> None:
         raise ConfigError(f"{what}: kind is bound and no_effect is {claim.no_effect}; a bound has none. Remove it.")
     if claim.no_effect is not None and abs(claim.value - claim.no_effect) <= claim.tolerance:
         raise ConfigError(
-            f"{what}: value {claim.value} +- {claim.tolerance} holds no_effect, {claim.no_effect}; then it could not be "
+            f"{what}: value {claim.value} +- {claim.tolerance} holds no_effect, {claim.no_effect}; then it cannot be "
             "told from no effect. Narrow the tolerance, or claim a bound."
         )
     _check_evidence(claim, what)

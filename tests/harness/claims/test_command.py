@@ -55,7 +55,7 @@ def test_the_table_has_claim_value_record_and_reason_and_names_what_would_make_t
     run(0.5)
     printed = " ".join(capsys.readouterr().err.split())
     for text in (
-        "time-saved │ paper │ reproduced │ 5 or more │ 10.5 [",
+        "time-saved │ paper │ reproduced │ 5, or more │ 10.5 [",
         "measured │ runs/local/fig1/cells.parquet │ the interval meets the claim and excludes no effect",
         "not testable here: on-gpus no GPU here; `make big` takes 4 GPUs",
     ):

@@ -115,6 +115,11 @@ def test_own_cells_come_before_published_ones_and_a_larger_scale_before_a_smalle
     assert [(e.mid, e.is_published) for e in found if isinstance(e, Evidence)] == [(3.0, False), (1.0, True)]
 
 
+def test_published_cells_may_lie_in_any_folder(tmp_path):
+    write_cells(tmp_path / "published" / "laptop" / "fig1", row(0), row(1))
+    assert one(of_cells(tmp_path)).file == "results/published/laptop/fig1/cells.parquet"
+
+
 def test_every_scale_is_looked_for():
     assert set(cells.SCALES) == set(SCALES)
 
@@ -188,6 +193,7 @@ def results(tmp_path: Path) -> Path:
         ({"value": "alone"}, (None, 1.2, None)),
         ({"value": "alone", "minus": "identical"}, (None, 1.2 - 12, None)),
         ({"value": "loss.1"}, (2.0, 2.0, 2.0)),
+        ({"value": "loss"}, (1.0, 1.5, 2.0)),
         ({"where": {"size": 32}}, (12, 12, 12)),
     ],
 )

@@ -48,6 +48,7 @@ HALF = {
     "time-saved": fmean(of("xLAM-2-8B")),
     "larger-draft-predicts-more": FIG5_HITS["xLAM-2-8B", 1] - FIG5_HITS["xLAM-2-1B", 1],
     "more-samples-predict-more": FIG5_HITS["xLAM-2-1B", 9] - FIG5_HITS["xLAM-2-1B", 1],
+    "more-samples-hit-more-live": FIG5_HITS["xLAM-2-1B", 9] - FIG5_HITS["xLAM-2-1B", 1],
     "larger-draft-saves-more": fmean(of("xLAM-2-8B")) - fmean(of("xLAM-2-1B")),
     "fig8-engine-loses": advantage([1.5, 2.0, 2.5]),
     "fig7-more-samples": FIG7[9] - FIG7[1],
