@@ -10,13 +10,11 @@ import pandas as pd
 import pytest
 
 from agents.task import Task
-from harness import bench, build, participants
+from harness import build, participants
 from harness.backends.simulated import participants as simulated
 from harness.replay.rendering import Renderer
-from harness.run import run_experiment
 from harness.runner import MakeParticipants, Participants
 from harness.schema import ModelConfig
-from harness.servers import ServerPool
 from harness.tables import CELLS
 from precall.calls import CallKey, Observation
 from precall.chat import Messages
@@ -26,7 +24,7 @@ from precall.speculation import ClientSpeculation
 from precall.stream import Generation
 from precall.tools import Tool
 from precall.turn import Target
-from tests.harness.configs import compose
+from tests.harness.command_line import run_here
 
 SMALL = (
     *("backend=simulated", "scale=local", "tracker=disabled"),
@@ -107,10 +105,9 @@ def records(what: str, results: Path, origin: str = "replayed") -> None:
     """Run the experiments with speculation broken in one way, and leave their tables in `results`. What is simulated is
     modelled, and no evidence of an engine; the tables say `origin`, as those of the real one would."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "FOLDER", results / "bench")
         patch.setattr(build, "renderer_of", renderer_of)
         BREAKS[what](patch)
         for name, overrides in EXPERIMENTS.items():
             output = results / "runs" / "local" / name
-            run_experiment(compose(*SMALL, *overrides, f"output={output}"), ServerPool())
+            assert run_here(*SMALL, *overrides, f"output={output}", bench_folder=results / "bench") == 0
             pd.read_parquet(output / CELLS).assign(origin=origin).to_parquet(output / CELLS)
