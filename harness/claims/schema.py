@@ -77,8 +77,9 @@ class CellsEvidence:
 @dataclass(kw_only=True)
 class FileEvidence:
     """A value of results/bench/`name`.json, over the one at `over` or less the one at `minus`; places are keys with
-    dots between them. A value is a number, or [low, mid, high] or [low, high] from blocks or tasks. `noise_floor` is the place of that
-    of a timed figure. A file that has other values than those of `where`, by place, is no evidence."""
+    dots between them. A value is a number, or [low, mid, high] or [low, high] from blocks or tasks. `noise_floor` is
+    the place of that of a timed figure. A file that has other values than those of `where`, by place, is no
+    evidence."""
 
     name: str = MISSING
     value: str = MISSING
