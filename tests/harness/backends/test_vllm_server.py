@@ -82,7 +82,8 @@ def test_the_environment_on_cpu():
     }
 
 
-def test_the_environment_on_cuda():
+def test_the_environment_on_cuda(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert environment(replace(CUDA, gpu_ids=(1, 3))) == {
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
@@ -90,6 +91,13 @@ def test_the_environment_on_cuda():
         "VLLM_PLUGINS": "precall_steps",
         "CUDA_VISIBLE_DEVICES": "1,3",
     }
+
+
+def test_gpus_are_counted_among_those_that_a_cluster_has_given_us(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-6a,7")
+    assert environment(replace(CUDA, gpu_ids=(0, 2)))["CUDA_VISIBLE_DEVICES"] == "4,GPU-6a"
+    with pytest.raises(ConfigError, match=r"gpu_ids is \(3, 4\) and CUDA_VISIBLE_DEVICES is '4,5,GPU-6a,7'; .* 5 GPUs"):
+        environment(replace(CUDA, gpu_ids=(3, 4)))
 
 
 def test_vllm_chooses_the_gpu_and_the_threads_when_nobody_else_does():
@@ -115,6 +123,7 @@ def test_variables_given_by_the_user_win():
         (CPU, {"start_timeout_s": 0.0}, r"target\.start_timeout_s is 0\.0; it must be > 0"),
         (CPU, {"kv_cache_gib": None}, r"target\.kv_cache_gib is None; it must be given on cpu"),
         (CPU, {"kv_cache_gib": 0}, r"target\.kv_cache_gib is 0; it must be at least 1"),
+        (CPU, {"niceness": 20}, r"target\.niceness is 20; it must be from 0 to 19"),
         (CPU, {"gpu_ids": (0,)}, r"target\.gpu_ids is \(0,\) and platform is cpu; gpu_ids is for cuda only"),
         (CUDA, {"cores": (0,)}, r"target\.cores is \(0,\) and platform is cuda; cores is for cpu only"),
     ],
