@@ -253,14 +253,19 @@ def renderer_of(model: ModelConfig) -> Renderer:
     folder = Path(model_path(model))
     match model.tool_call_parser:
         case "hermes":
-            return HermesRenderer(folder)
+            return _hermes_renderer(folder)
         case "openai":
-            return HarmonyRenderer(folder)
+            return _harmony_renderer(folder)
         case other:
             raise ConfigError(
                 f"model.tool_call_parser is {other!r} in {model.name}, which replays; replay renders calls for hermes "
                 "and openai."
             )
+
+
+# Cached: every arm of every cell asks, and a tokenizer is read in up to a second.
+_hermes_renderer = functools.cache(HermesRenderer)
+_harmony_renderer = functools.cache(HarmonyRenderer)
 
 
 def check_rendering(config: Config, trajectories: Mapping[str, RecordedTrajectory]) -> None:

@@ -51,19 +51,15 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
 
 
-def is_for_gpus(name: str) -> bool:
-    return config_of(f"experiment={name}").draft.place is DraftPlace.dedicated
-
-
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_builds_at_every_scale(
     name: str, scale: str, tmp_path: Path, request: pytest.FixtureRequest, key: None
 ) -> None:
-    if is_for_gpus(name):
-        request.getfixturevalue("gpus")
     cells = cells_of(f"experiment={name}", f"scale={scale}", f"output={tmp_path}")
     config = cells[0].config
+    if config.draft.place is DraftPlace.dedicated:
+        request.getfixturevalue("gpus")
     if config.workload.source is TaskSource.swe_local:
         request.getfixturevalue("sandbox_here")
     assert (config.experiment, config.scale.name) == (name, scale)
