@@ -50,7 +50,7 @@ class Settings:
 
 def _references(node: DictConfig, prefix: str = "") -> Iterator[str]:
     """Yield the dotted keys of the values that refer to others; of a list in which one does, the list's."""
-    for key in node:
+    for key in map(str, node):
         path = f"{prefix}{key}"
         if OmegaConf.is_interpolation(node, key):
             yield path

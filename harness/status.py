@@ -69,7 +69,8 @@ def _print_cells(experiment: Experiment, console: Console) -> None:
     lines = [f"at work: {attempt}" for attempt in attempts_in(experiment.folder, names)]
     for name, manifest in experiment.manifests.items():
         if name in names and manifest["status"] == "failed":
-            lines.append(f"failed: {name}: {manifest['error'].splitlines()[0]}")
+            reason = (manifest["error"] or "").partition("\n")[0]
+            lines.append(f"failed: {name}: {reason}")
     for line in lines[:NUM_SHOWN]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if len(lines) > NUM_SHOWN:

@@ -80,7 +80,7 @@ def in_processes(jobs: Sequence[Job], num_processes: int) -> None:
     one with an error."""
     dealt = [part for job in jobs for part in job.dealt(num_processes)]
     try:
-        outcomes: Any = Parallel(n_jobs=num_processes, batch_size=1)(delayed(RemoteJob(part))() for part in dealt)
+        outcomes: Any = Parallel(n_jobs=num_processes)(delayed(RemoteJob(part))() for part in dealt)
     except TerminatedWorkerError as error:
         raise BackendError(f"A process of jobs=joblib has been killed: {error}") from error
     check_outcomes(outcomes)
