@@ -60,6 +60,14 @@ ifneq ($(wildcard results/runs/$(SCALE)/fig5/cells.parquet),)
 endif
 	$(PYTHON) -m paper_figures.fig3_speedup_model
 
+.PHONY: claims
+claims: $(STAMP) ## say of every claim of the paper and of ours whether the records here reproduce it
+	$(PYTHON) -m harness.claims
+
+.PHONY: artifact
+artifact: $(STAMP) ## write ARTIFACT.md from results/claims.yaml
+	$(PYTHON) -m harness.claims.artifact
+
 .PHONY: test
 test: $(STAMP) ## run all tests: unit tests first, then those on the real vLLM engine
 	$(PYTHON) -m pytest -q -n 2 --dist loadscope -m "not engine and not gpu"

@@ -32,6 +32,7 @@ TOP_LEVEL_KEYS = [
     "prices",
     "tracker",
     "scale",
+    "jobs",
     "grid",
     "seed",
     "output",
