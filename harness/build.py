@@ -108,7 +108,8 @@ def speculative_target_server(config: Config) -> ServerSettings:
 
 
 def draft_servers(config: Config) -> list[ServerSettings]:
-    """Return the settings of the draft's servers: one, or on GPUs of their own `num_replicas`."""
+    """Return the settings of the draft's servers: one, which on a GPU shares the target's or, to be measured alone, has
+    it for itself; or `num_replicas`, on GPUs of their own."""
     if config.backend.kind is BackendKind.external:
         if not config.backend.draft_url:
             raise ConfigError(
@@ -127,7 +128,7 @@ def draft_servers(config: Config) -> list[ServerSettings]:
         _, others = split_cores()
         draft = _vllm_server(config, config.draft.model, "draft", others[:1], others, ())
         return [replace(draft, niceness=DRAFT_NICENESS)]
-    if config.draft.place is DraftPlace.colocated:
+    if config.draft.place is not DraftPlace.dedicated:
         return [_vllm_server(config, config.draft.model, "draft", (), (), (0,))]
     return [
         _vllm_server(config, config.draft.model, f"draft{index}", (), (), (1 + index,))

@@ -12,7 +12,7 @@ from harness.backends.engine_side import with_engine_side
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.calibration import draft_calibration
 from harness.experiment import check_cells
-from harness.jobs import servers_of_arms
+from harness.jobs import jobs_of, servers_of_arms
 from harness.replay.rendering import HarmonyRenderer, HermesRenderer
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn, TrajectorySet, write_trajectories
 from harness.schema import Config, DraftPlace, Speculation, TaskSource
@@ -94,6 +94,14 @@ def test_the_command_alone_runs_figure_1() -> None:
 def test_the_top_level_keys_are_these() -> None:
     assert [field.name for field in fields(Config)] == TOP_LEVEL_KEYS
     assert sorted(compose()) == sorted(TOP_LEVEL_KEYS)
+
+
+def test_a_draft_that_is_measured_alone_needs_no_second_gpu(gpus: None) -> None:
+    (draft,) = build.draft_servers(draft_calibration(config_of("experiment=fig1")).config)
+    assert isinstance(draft, VllmServerSettings)
+    assert (draft.name, draft.gpu_ids) == ("draft", (0,))
+    (job,) = jobs_of(cells_of("experiment=fig1"))
+    assert job.num_gpus == 1
 
 
 def test_the_dedicated_drafts_get_a_gpu_each_beside_the_targets(gpus: None) -> None:
