@@ -37,9 +37,25 @@ reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the fi
 	@$(MAKE) --no-print-directory figures
 	$(PYTHON) -m harness.summary $(SCALE)
 
+.PHONY: status
+status: $(STAMP) ## how far the experiments of SCALE are, whoever runs them, and what the rest will take
+	$(PYTHON) -m harness.status -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
+
+.PHONY: fetch
+fetch: $(STAMP) ## download the weights and data sets of SCALE's experiments, for nodes without a network
+	$(PYTHON) -m harness.cluster.fetch -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
+
 .PHONY: figures
 figures: $(STAMP) ## draw every figure for which there are results, yours or published, into results/figures
 	$(PYTHON) -m paper_figures --scale $(SCALE)
+
+.PHONY: claims
+claims: $(STAMP) ## say of every claim of the paper and of ours whether the records here reproduce it
+	$(PYTHON) -m harness.claims
+
+.PHONY: artifact
+artifact: $(STAMP) ## write ARTIFACT.md from results/claims.yaml
+	$(PYTHON) -m harness.claims.artifact
 
 .PHONY: test
 test: $(STAMP) ## run all tests: unit tests first, then those on the real vLLM engine
@@ -99,6 +115,10 @@ agents-check: $(STAMP) ## replay our own SWE and reasoning tasks with real tools
 .PHONY: bench-forks
 bench-forks: $(STAMP) ## measure forks of a workspace of 10,000 files, by copying and by overlay (ARGS='--folder DIR')
 	$(PYTHON) -m harness.fork_bench $(ARGS)
+
+.PHONY: bench-cells
+bench-cells: $(STAMP) ## measure what listing, resuming and drawing take with 10,000 simulated cells (ARGS='--cells N')
+	$(PYTHON) -m harness.cell_bench $(ARGS)
 
 .PHONY: overhead
 overhead: $(STAMP) ## measure what the client adds to a turn at 256 agents, speculation on and off (ARGS='--blocks 6')
