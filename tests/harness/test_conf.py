@@ -314,7 +314,7 @@ def test_drafting_is_off_by_default_and_switches_on_the_proposer_alone() -> None
 
 def test_the_treatments_target_has_the_hardware_of_a_draft_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "split_cores", lambda: ((0, 1), (2, 3)))
-    servers = _servers_of_arms(config_of("experiment=target_hardware"))
+    servers = servers_of_arms(config_of("experiment=target_hardware"))
     (base,), (spec,) = servers["base"], servers["spec"]
     assert isinstance(base, VllmServerSettings) and isinstance(spec, VllmServerSettings)
     assert (base.cores, spec.cores) == ((0, 1), (0, 1, 2, 3))
@@ -322,7 +322,7 @@ def test_the_treatments_target_has_the_hardware_of_a_draft_that_there_is_not(mon
 
 
 def test_on_gpus_that_hardware_are_the_replicas_gpus(gpus: None) -> None:
-    servers = _servers_of_arms(config_of("experiment=target_hardware", "backend.platform=cuda", "draft.num_replicas=3"))
+    servers = servers_of_arms(config_of("experiment=target_hardware", "backend.platform=cuda", "draft.num_replicas=3"))
     (base,), (spec,) = servers["base"], servers["spec"]
     assert isinstance(base, VllmServerSettings) and isinstance(spec, VllmServerSettings)
     assert (base.gpu_ids, spec.gpu_ids) == ((0,), (0, 1, 2, 3))
