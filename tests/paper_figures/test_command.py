@@ -190,7 +190,7 @@ def test_published_rows_are_marked_as_such_in_the_figure(results: Path, tmp_path
     titles = []
     for wanted in (sources.cells("fig1", columns=()), sources.cells("fig6", columns=())):
         figure = style.new_figure(height_in=1.0)
-        drawing = command.Drawing(name="x", draw=lambda frame, figure=figure: figure, sources=(wanted,))
+        drawing = command.Drawing(name="x", shows="x", draw=lambda frame, figure=figure: figure, sources=(wanted,))
         command.render(drawing, [wanted.find("local")], tmp_path / "out")
         titles.append(figure.get_suptitle())
     assert titles == ["published rows of ours: local/fig1", ""]
