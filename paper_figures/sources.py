@@ -55,7 +55,7 @@ class Found:
 def cells(*experiments: str, columns: Sequence[str]) -> Source:
     """The cells of the first of `experiments` that has any, with these columns."""
     return Source(
-        places=_folders(experiments, published=("local", "pocket")),
+        places=_folders(experiments, published=("pocket", "local")),
         load=lambda path: data.load_cells(path, columns=columns),
         files=lambda path: [path / "cells.parquet"],
         origins=lambda frame: frame["origin"].unique(),
