@@ -32,9 +32,10 @@ help: ## explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: reproduce
-reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the figures, print the closing table
+reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the figures, judge the claims, write the report
 	$(PYTHON) -m harness.run -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
-	@$(MAKE) --no-print-directory figures
+	@$(MAKE) --no-print-directory figures claims
+	$(PYTHON) -m harness.report
 	$(PYTHON) -m harness.summary $(SCALE)
 
 .PHONY: status
@@ -52,6 +53,10 @@ figures: $(STAMP) ## draw every figure for which there are results, yours or pub
 .PHONY: claims
 claims: $(STAMP) ## say of every claim of the paper and of ours whether the records here reproduce it
 	$(PYTHON) -m harness.claims
+
+.PHONY: report
+report: figures ## write results/report.html: verdicts, figures, tables and timelines in one file for the browser
+	$(PYTHON) -m harness.report
 
 .PHONY: artifact
 artifact: $(STAMP) ## write ARTIFACT.md from results/claims.yaml

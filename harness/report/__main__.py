@@ -67,7 +67,7 @@ def write(results: Path = RESULTS) -> Path:
     page, viewed = report(results)
     file = results / NAME
     partial = file.with_suffix(".html.partial")
-    partial.write_text(page, encoding="utf-8")
+    partial.write_text(page, encoding="utf-8", errors="replace")  # a half of a pair of code units is no text
     partial.replace(file)
     for name, reason in viewed.unreadable:
         print(f"not in the viewer: {name}: {reason}", file=sys.stderr)

@@ -69,7 +69,9 @@ def _guessed(rows: Sequence[Mapping[Hashable, Any]]) -> Table:
     columns = []
     for name in names:
         values = [row.get(name) for row in rows]
-        is_number = all(value is None or (isinstance(value, _NUMBERS) and not isinstance(value, bool)) for value in values)
+        is_number = all(
+            value is None or (isinstance(value, _NUMBERS) and not isinstance(value, bool)) for value in values
+        )
         columns.append(Column(key=str(name), label=str(name), kind="number" if is_number else "text", digits=4))
     return table(columns, rows)
 

@@ -19,7 +19,7 @@ from precall.events import Event
 from precall.ledger import Ledger
 
 MAX_EVENT_BYTES = 64 * 2**20
-"""Of all files of events together; on the page they take about a hundredth."""
+"""Of all files of events together; on the page they take about a tenth."""
 MAX_OBSERVATION_CHARS = 400
 LEDGER = (
     "num_turns",
@@ -93,7 +93,8 @@ def view_cell(folder: Path) -> dict[str, Any]:
         viewed = [_trajectory(name, timeline, by_trajectory[name], observations) for name, timeline in timelines]
         if viewed:
             runs[run] = viewed
-    return {"cell": folder.name, "runs": runs}
+    manifest = RunFolder(folder).manifest or {"status": "unfinished", "error": None}
+    return {"cell": folder.name, "status": manifest["status"], "error": manifest["error"], "runs": runs}
 
 
 def _order(file: Path) -> tuple[int, str]:

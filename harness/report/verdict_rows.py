@@ -61,7 +61,7 @@ def counts(found: Sequence[Verdict]) -> dict[str, Any]:
 
 def _row(verdict: Verdict, results: Path) -> VerdictRow:
     claim, evidence = verdict.claim, verdict.evidence
-    claimed = " ".join(part for part in (expected_text(claim), tolerance_text(claim), claim.unit) if part)
+    claimed = f"{expected_text(claim, claim.unit)} {tolerance_text(claim)}".strip()
     if evidence is None:
         records = "none"
     else:

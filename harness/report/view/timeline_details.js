@@ -47,7 +47,7 @@ function showLegend(box) {
 
 function showAbout(box, folder, cell, arms) {
   const [base, spec] = ["base", "spec"].map((name) => arms.find(({ run }) => run.startsWith(name)));
-  const said = [];
+  const said = cell.status === "finished" ? [] : [element("b", {}, `This run ${cell.status}${cell.error ? `: ${cell.error}` : ""}. `)];
   if (base && spec) {
     const saved = 100 * (1 - spec.trajectory.duration / base.trajectory.duration);
     said.push(`${saved.toFixed(1)} % of this trajectory's time saved. `);

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,9 +75,7 @@ class Browser:
 
     def look(self, width: int, *, is_dark: bool = False, media: str = "screen", height: int = 900) -> None:
         """Show the page at this width, light or dark."""
-        self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
         self.send("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
@@ -84,8 +83,10 @@ class Browser:
         """Click where an element is, as a hand does."""
         quoted = json.dumps(selector)
         self.value(f"document.querySelector({quoted}).scrollIntoView({{block: 'center'}})")
-        box = self.value(f"(() => {{const b = document.querySelector({quoted}).getBoundingClientRect(); "
-                         "return {x: b.x + b.width / 2, y: b.y + b.height / 2}})()")
+        box = self.value(
+            f"(() => {{const b = document.querySelector({quoted}).getBoundingClientRect(); "
+            "return {x: b.x + b.width / 2, y: b.y + b.height / 2}})()"
+        )
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **box)
 
@@ -122,19 +123,28 @@ class Browser:
                     self.problems.append(f"asked for {url}")
 
 
+_ON_3_AND_4 = """
+import fcntl, os, sys
+commands, answers = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(commands, 3)
+os.dup2(answers, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads its commands from descriptor 3 and answers on 4."""
+
+
 @contextmanager
 def browser(path: str) -> Iterator[Browser]:
     """Start the Chromium at `path`, with a profile of its own that is gone afterwards."""
     from_test, to_browser = os.pipe()
     from_browser, to_test = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        # It reads its commands from descriptor 3 and answers on 4.
-        command = (
-            f'exec "$0" --headless=new --no-sandbox --disable-gpu --no-first-run --hide-scrollbars --remote-debugging-pipe '
-            f'--user-data-dir="$1" 3<&{from_test} 4>&{to_test}'
-        )
+        flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
+        command = [path, *flags, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
         process = subprocess.Popen(
-            ["sh", "-c", command, path, profile], pass_fds=(from_test, to_test), stderr=subprocess.DEVNULL
+            [sys.executable, "-c", _ON_3_AND_4, str(from_test), str(to_test), *command],
+            pass_fds=(from_test, to_test),
+            stderr=subprocess.DEVNULL,
         )
         os.close(from_test)
         os.close(to_test)
