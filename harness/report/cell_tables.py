@@ -1,16 +1,14 @@
 """The cells of all experiments, own and published, and their settings (means over blocks, with intervals)."""
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from harness.report.data_tables import Column, Table, frame_rows, table
+from harness.report.data_tables import Column, Row, Table, frame_rows, table
 from harness.report.links import Link, folders_of_cells, link, whose
 from harness.tables import CELLS, summarise
-
-Row = Mapping[Hashable, Any]
 
 _WHICH = (
     Column(key="records", label="records", is_choice=True),
@@ -96,7 +94,7 @@ def cells_table(cells: Mapping[str, pd.DataFrame], results: Path, with_timeline:
     return table(columns, rows)
 
 
-def _cell(row: Row, folder: str, results: Path, with_timeline: Collection[str]) -> dict[Hashable, Any]:
+def _cell(row: Row, folder: str, results: Path, with_timeline: Collection[str]) -> Row:
     run = f"{folder}/{row['cell_id']}"
     shown = Link(text="timeline", href=f"#timeline={run}") if run in with_timeline else None
     return {
@@ -110,4 +108,4 @@ def _cell(row: Row, folder: str, results: Path, with_timeline: Collection[str]) 
 
 def _other(name: str, frames: Sequence[pd.DataFrame]) -> Column:
     is_number = all(pd.api.types.is_numeric_dtype(frame[name].dropna()) for frame in frames if name in frame)
-    return Column(key=name, label=name, kind="number" if is_number else "text", digits=3, is_main=False)
+    return Column(key=name, label=name, kind="number" if is_number else "text", digits=None, is_main=False)

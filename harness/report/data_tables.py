@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,25 @@ Table = dict[str, Any]
 MAX_ROWS = 20_000
 _NUMBERS = (int, float)
 
+Row = Mapping[Any, Any]
+"""Values by the keys of columns."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column. `kind` is text, number (shown with `digits` after the point), interval ([low, mid, high]) or link
-    ([text, href]); the reader filters by those with `is_choice`; those not `is_main` are shown on demand."""
+    """A column. `kind` is text, number, interval ([low, mid, high]) or link ([text, href]). Numbers have `digits` after
+    the point, or five that count where it is None. The reader filters by columns with `is_choice`; those not `is_main`
+    are shown on demand."""
 
     key: str
     label: str
     kind: str = "text"
-    digits: int = 0
+    digits: int | None = 0
     is_choice: bool = False
     is_main: bool = True
 
 
-def table(columns: Sequence[Column], rows: Iterable[Mapping[Hashable, Any]], *, num_left_out: int = 0) -> Table:
+def table(columns: Sequence[Column], rows: Iterable[Row], *, num_left_out: int = 0) -> Table:
     """Return a table of `rows` by the columns' keys; what a row does not have, or is no number, is null."""
     kept = [[_plain(row.get(column.key)) for column in columns] for row in rows]
     if len(kept) > MAX_ROWS:
@@ -59,12 +63,12 @@ def bench_table(file: Path) -> Table:
     return _guessed(values)
 
 
-def frame_rows(frame: pd.DataFrame) -> list[dict[Hashable, Any]]:
+def frame_rows(frame: pd.DataFrame) -> Sequence[Row]:
     return frame.to_dict("records")
 
 
-def _guessed(rows: Sequence[Mapping[Hashable, Any]]) -> Table:
-    """Return a table whose columns are those that the rows have; four digits, since nothing is known of them."""
+def _guessed(rows: Sequence[Row]) -> Table:
+    """Return a table whose columns are those that the rows have."""
     names = dict.fromkeys(name for row in rows for name in row)
     columns = []
     for name in names:
@@ -72,7 +76,7 @@ def _guessed(rows: Sequence[Mapping[Hashable, Any]]) -> Table:
         is_number = all(
             value is None or (isinstance(value, _NUMBERS) and not isinstance(value, bool)) for value in values
         )
-        columns.append(Column(key=str(name), label=str(name), kind="number" if is_number else "text", digits=4))
+        columns.append(Column(key=str(name), label=str(name), kind="number" if is_number else "text", digits=None))
     return table(columns, rows)
 
 

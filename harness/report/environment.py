@@ -1,14 +1,14 @@
 """Where every record comes from: commit, versions, machine, command; and the environments, told apart."""
 
 import json
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.records import MANIFEST, NUM_READERS, RunFolder
-from harness.report.data_tables import Column, Table, table
+from harness.report.data_tables import Column, Row, Table, table
 from harness.report.links import Link, link, whose
 
 RECORD_COLUMNS = (
@@ -156,7 +156,7 @@ def commit_text(provenance: Mapping[str, Any]) -> str:
     return sha[:10] + (" and changes" if provenance.get("git_dirty") else "")
 
 
-def _row(record: Record, results: Path, environment: str | None) -> dict[Hashable, Any]:
+def _row(record: Record, results: Path, environment: str | None) -> Row:
     provenance, manifest = record.provenance, record.manifest
     command = provenance.get("command") or []
     return {

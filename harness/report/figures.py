@@ -17,8 +17,8 @@ MAX_DATA_BYTES = 2 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFile:
-    """A record that a figure was drawn from. `kind` says how the page shows it: the `cells` of a folder, a `paper` file,
-    a `bench`, or a `link` alone. `has_changed`: its digest is not the one in the figure any more."""
+    """A record that a figure was drawn from. `kind` says how the page shows it: the `cells` of a folder, a `paper`
+    file, a `bench`, or a `link` alone. `has_changed`: its digest is not the one in the figure any more."""
 
     link: Link
     name: str

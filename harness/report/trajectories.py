@@ -106,7 +106,7 @@ def _trajectory(name: str, timeline: Timeline, events: Sequence[Event], observat
     task = name.partition("/")[2]
     ledger = Ledger.from_events(events)
     spans = [row for lane in Lane for row in _spans(lane, timeline.spans, events)]
-    marks = [_mark(call, task, observations) for call in timeline.settlements]
+    marks = [_mark(call, task, events, observations) for call in timeline.settlements]
     marks += [{"at": _round(at_s), "what": "posted", "turn": None, "about": {}} for at_s in timeline.posts_s]
     return {
         "task": task,
@@ -134,8 +134,8 @@ def _spans(lane: Lane, spans: Iterable[Span], events: Sequence[Event]) -> list[d
     ]
 
 
-def _mark(call: Settlement, task: str, observations: Observations) -> dict[str, Any]:
-    about = settlement_details(call)
+def _mark(call: Settlement, task: str, events: Sequence[Event], observations: Observations) -> dict[str, Any]:
+    about = settlement_details(call, events)
     found = observations.get((task, call.turn, about["tool"], about["arguments"]))
     if found:
         about["observation"] = _excerpt(found.pop(0))

@@ -25,12 +25,12 @@ def span_details(span: Span, of_trajectory: Sequence[Event]) -> Details:
         case Lane.DRAFT:
             return _draft(span, [each for each in of_trajectory if each.turn == event.turn])
         case _:
-            return _confirmed(event) if span.state == CONFIRMED else _execution(event)
+            return _confirmed(event, of_trajectory) if span.state == CONFIRMED else _execution(event)
 
 
-def settlement_details(settlement: Settlement) -> Details:
-    """Return what a confirmed call says."""
-    return _confirmed(settlement.event)
+def settlement_details(settlement: Settlement, of_trajectory: Sequence[Event]) -> Details:
+    """Return what a confirmed call says; `of_trajectory` are the events of its trajectory."""
+    return _confirmed(settlement.event, of_trajectory)
 
 
 def execution_of(settlement: Settlement, timeline: Timeline) -> Span | None:
@@ -101,8 +101,9 @@ def _execution(event: Event) -> Details:
     )
 
 
-def _confirmed(event: Event) -> Details:
+def _confirmed(event: Event, of_trajectory: Sequence[Event]) -> Details:
     data = event.data
+    is_drafted = any(each.kind is EventKind.DRAFT_STARTED and each.turn == event.turn for each in of_trajectory)
     is_miss = data["outcome"] == "miss"
     saved = None if is_miss else saved_s(event)
     return _known(
@@ -113,7 +114,7 @@ def _confirmed(event: Event) -> Details:
             "waited (s)": _round(event.time_s - data["confirmed_s"]),
             "tool ran (s)": None if data["duration_s"] is None else _round(data["duration_s"]),
             "saved (s)": None if saved is None else _round(saved),
-            "draft had predicted it": "yes" if data["is_predicted"] else "no",
+            "draft had predicted it": ("yes" if data["is_predicted"] else "no") if is_drafted else None,
             "policy lets it run ahead": "yes" if data["is_eligible"] else "no",
             "executed by": "the engine" if data["is_executed"] else None,
             "note": "the tool failed" if data.get("is_error") else None,

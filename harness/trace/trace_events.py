@@ -1,9 +1,9 @@
 """Runs as a trace in Chrome's Trace Event Format, for ui.perfetto.dev and chrome://tracing.
 
-A process is one run of an arm (base-1, spec-1, ...), in the order in which they ran. A trajectory has up to four threads,
-and more where executions or calls overlap, since slices of a thread must not: `target` (prefill, decode and what the
-client adds), `draft`, `executions` (predicted calls that were launched) and `calls` (confirmed calls, from their
-confirmation to their observation). An arrow leads from an execution to the hit that took its observation.
+A process is one run of an arm (base-1, spec-1, ...), in the order in which they ran. A trajectory has up to four
+threads, and more where executions or calls overlap, since slices of a thread must not: `target` (prefill, decode and
+what the client adds), `draft`, `executions` (predicted calls that were launched) and `calls` (confirmed calls, from
+their confirmation to their observation). An arrow leads from an execution to the hit that took its observation.
 
 Format: "Trace Event Format", Google, 2016; https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 """
@@ -60,7 +60,7 @@ class _Track:
         for name, spans in (("target", target), ("draft", drafts), ("executions", executions)):
             slices = [(span, _name(span), {"turn": span.turn, **span_details(span, events)}) for span in spans]
             found += self._threads(name, slices)
-        calls = [(_as_span(call), _call_name(call), settlement_details(call)) for call in timeline.settlements]
+        calls = [(_as_span(call), _call_name(call), settlement_details(call, events)) for call in timeline.settlements]
         return found + self._threads("calls", calls)
 
     def flows(self, timeline: Timeline, first_id: int) -> list[TraceEvent]:

@@ -25,5 +25,5 @@ function link([text, href]) {
 
 // "3", "0.250" or "-": what is not measured is not 0.
 function numberText(value, digits) {
-  return value === null || value === undefined ? "-" : value.toFixed(digits);
+  return value === null || value === undefined ? "-" : value.toFixed(digits).replace(/^-(0(\.0*)?)$/, "$1");
 }

@@ -120,7 +120,6 @@ function cellContent(value, { kind, digits }) {
     const [low, mid, high] = value.map((limit) => numberText(limit, digits));
     return value[0] === null ? mid : `${mid} [${low}, ${high}]`;
   }
-  // A number of unknown kind keeps its significant digits; a count has none after the point.
-  if (kind === "number") return digits === 0 ? Math.round(value).toString() : Number.isInteger(value) && digits > 2 ? String(value) : value.toFixed(digits);
+  if (kind === "number") return digits === null ? String(Number(value.toPrecision(5))) : numberText(value, digits);
   return String(value);
 }

@@ -54,7 +54,8 @@ function startTimelines() {
       kept?.shape.classList.add("kept");
       showDetails(parts.details, item, kept !== null);
     });
-    showDetails(parts.details, items.find(({ thing }) => thing.about.tool) ?? items[0], false);
+    const ofTools = items.filter(({ thing }) => thing.about.tool);
+    showDetails(parts.details, ofTools.find(({ arm }) => arm.run.startsWith("spec")) ?? ofTools[0] ?? items[0], false);
     parts.drawing.dataset.shown = select.task.value;
   }
 }
