@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from harness.report.data_tables import Column, Row, Table, frame_rows, table
 from harness.report.links import Link, folders_of_cells, link, whose
 from harness.tables import CELLS, summarise
+from precall.errors import ConfigError
 
 _WHICH = (
     Column(key="records", label="records", is_choice=True),
@@ -69,10 +69,16 @@ _SHOWN = {column.key for column in _CELL_COLUMNS} | {"cell_id"}
 
 
 def read_cells(results: Path) -> dict[str, pd.DataFrame]:
-    """Return the cells by folder, from results/ on."""
-    return {
-        folder.relative_to(results).as_posix(): pd.read_parquet(folder / CELLS) for folder in folders_of_cells(results)
-    }
+    """Return the cells by folder, from results/ on. Raises ConfigError for a table that cannot be read."""
+    return {folder.relative_to(results).as_posix(): _read(folder / CELLS) for folder in folders_of_cells(results)}
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file)
+    except (OSError, ValueError) as error:  # pyarrow's errors are among these
+        what = f"{file.parent.name}/{file.name} cannot be read: {error}"
+        raise ConfigError(f"{what}. Remove it; the experiment's command writes it again from its cells.") from error
 
 
 def settings_table(cells: Mapping[str, pd.DataFrame], results: Path) -> Table:

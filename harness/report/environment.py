@@ -9,7 +9,8 @@ from typing import Any
 
 from harness.records import MANIFEST, NUM_READERS, RunFolder
 from harness.report.data_tables import Column, Row, Table, table
-from harness.report.links import Link, link, whose
+from harness.report.links import Link, link, run_folders, whose
+from precall.errors import ConfigError
 
 RECORD_COLUMNS = (
     Column(key="records", label="records", is_choice=True),
@@ -64,10 +65,10 @@ class Record:
 
 
 def records_in(results: Path) -> list[Record]:
-    """Return all run folders, and the files of benches, own ones first."""
-    manifests = sorted(results.glob(f"runs/*/*/*/{MANIFEST}"))
+    """Return all run folders, then the files of benches, of each kind own ones first. Raises ConfigError for a file that is no
+    JSON."""
     with ThreadPoolExecutor(NUM_READERS) as readers:
-        runs = list(readers.map(_run, [manifest.parent for manifest in manifests]))
+        runs = list(readers.map(_run, run_folders(results, MANIFEST)))
     benches = [*sorted(results.glob("bench/*.json")), *sorted(results.glob("published/*/*.json"))]
     return [*runs, *(_bench(file) for file in benches)]
 
@@ -83,7 +84,11 @@ def _run(folder: Path) -> Record:
 
 
 def _bench(file: Path) -> Record:
-    record = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        what = f"{file.parent.name}/{file.name} is no JSON: {error}"
+        raise ConfigError(f"{what}. Remove it; the target that wrote it writes it again.") from error
     return Record(path=file, provenance=record.get("provenance") or {}, manifest={})
 
 

@@ -1,9 +1,10 @@
 """Links from the report to raw records: paths from results/ on, where the report lies."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+_PLACES = ("runs", "published")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,5 +46,9 @@ def whose(path: Path, results: Path) -> str:
 
 def folders_of_cells(results: Path) -> list[Path]:
     """Return the folders with a table of cells: own ones first, then the published ones."""
-    patterns: Iterable[str] = ("runs/*/*/cells.parquet", "published/*/*/cells.parquet")
-    return [file.parent for pattern in patterns for file in sorted(results.glob(pattern))]
+    return [file.parent for place in _PLACES for file in sorted(results.glob(f"{place}/*/*/cells.parquet"))]
+
+
+def run_folders(results: Path, having: str) -> list[Path]:
+    """Return the run folders that have a file of this name: own ones first, then the published ones."""
+    return [file.parent for place in _PLACES for file in sorted(results.glob(f"{place}/*/*/*/{having}"))]

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.metrics.timeline import Lane, Settlement, Span, Timeline, rows_of, timelines_of
 from harness.records import RunFolder
+from harness.report.links import is_published, run_folders
 from harness.replay.trajectories import read_trajectories
 from harness.trace.details import settlement_details, span_details
 from precall.calls import canonical_key
@@ -60,21 +61,22 @@ class Viewed:
 
 
 def view(results: Path, max_event_bytes: int = MAX_EVENT_BYTES) -> Viewed:
-    """Return the trajectories of the run folders in `results`: of all experiments the first blocks, then the next, as
-    long as their events fit."""
+    """Return the trajectories of the run folders in `results`, as long as their events fit: of all experiments the
+    first blocks, then the next; own ones before published ones."""
     found = Viewed()
     num_bytes = 0
-    for file in sorted(results.glob("runs/*/*/*/events.jsonl"), key=_order):
-        experiment = file.parent.parent.relative_to(results).as_posix()
-        num_bytes += file.stat().st_size
+    folders = run_folders(results, "events.jsonl")
+    for folder in sorted(folders, key=lambda folder: (is_published(folder, results), _block(folder), folder)):
+        experiment = folder.parent.relative_to(results).as_posix()
+        num_bytes += (folder / "events.jsonl").stat().st_size
         if num_bytes > max_event_bytes:
             found.num_left_out[experiment] = found.num_left_out.get(experiment, 0) + 1
             continue
         try:
-            cell = view_cell(file.parent)
+            cell = view_cell(folder)
         except (PrecallError, ValueError, LookupError, TypeError, AssertionError, OSError) as error:
             # An edge: one record that is broken, or older than this reader, must not cost the others their report.
-            found.unreadable.append((f"{experiment}/{file.parent.name}", f"{type(error).__name__}: {error}"))
+            found.unreadable.append((f"{experiment}/{folder.name}", f"{type(error).__name__}: {error}"))
             continue
         if cell["runs"]:
             found.cells.setdefault(experiment, []).append(cell)
@@ -97,9 +99,10 @@ def view_cell(folder: Path) -> dict[str, Any]:
     return {"cell": folder.name, "status": manifest["status"], "error": manifest["error"], "runs": runs}
 
 
-def _order(file: Path) -> tuple[int, str]:
-    block = _BLOCK.search(file.parent.name)
-    return int(block[1]) if block else -1, str(file)
+def _block(folder: Path) -> int:
+    """Return the number of a cell's block; calibrations, which have none, come before all."""
+    block = _BLOCK.search(folder.name)
+    return int(block[1]) if block else -1
 
 
 def _trajectory(name: str, timeline: Timeline, events: Sequence[Event], observations: Observations) -> dict[str, Any]:

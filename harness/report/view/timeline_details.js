@@ -47,7 +47,9 @@ function showLegend(box) {
 
 function showAbout(box, folder, cell, arms) {
   const [base, spec] = ["base", "spec"].map((name) => arms.find(({ run }) => run.startsWith(name)));
-  const said = cell.status === "finished" ? [] : [element("b", {}, `This run ${cell.status}${cell.error ? `: ${cell.error}` : ""}. `)];
+  const owner = folder.startsWith("published/") ? "published" : "own";
+  const said = [element("span", { class: owner }, owner), " "];
+  if (cell.status !== "finished") said.push(element("b", {}, `This run ${cell.status}${cell.error ? `: ${cell.error}` : ""}. `));
   if (base && spec) {
     const saved = 100 * (1 - spec.trajectory.duration / base.trajectory.duration);
     said.push(`${saved.toFixed(1)} % of this trajectory's time saved. `);

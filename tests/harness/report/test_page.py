@@ -127,6 +127,17 @@ def test_a_ledger_that_is_not_in_its_form_ends_the_command(tmp_path: Path) -> No
         command.report(tmp_path, tmp_path / "claims.yaml")
 
 
+@pytest.mark.parametrize("place", ["runs/local/fig1/cells.parquet", "bench/x.json"])
+def test_a_record_that_cannot_be_read_ends_the_command_with_the_remedy(
+    tmp_path: Path, ledger: Path, place: str
+) -> None:
+    file = own_results(tmp_path) / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("{cut off")
+    with pytest.raises(ConfigError, match=rf"{file.name}.*Remove it; "):
+        command.report(tmp_path, ledger)
+
+
 def test_the_report_lies_in_results_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = own_results(tmp_path / "results")
     file = command.write(results)

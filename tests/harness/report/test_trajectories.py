@@ -60,6 +60,15 @@ def test_of_what_does_not_fit_the_first_blocks_of_all_experiments_stay_and_the_r
     assert found.num_left_out == {"runs/local/a": 1, "runs/local/b": 2}
 
 
+def test_own_run_folders_have_their_place_before_published_ones(tmp_path: Path) -> None:
+    for place in ("published", "runs"):
+        run_folder(tmp_path / place / "local" / "a" / CELL)
+    size = (tmp_path / "runs" / "local" / "a" / CELL / "events.jsonl").stat().st_size
+    assert view(tmp_path).cells.keys() == {"runs/local/a", "published/local/a"}
+    found = view(tmp_path, max_event_bytes=size)
+    assert found.cells.keys() == {"runs/local/a"} and found.num_left_out == {"published/local/a": 1}
+
+
 def test_a_broken_record_is_named_and_costs_no_other_its_place(tmp_path: Path) -> None:
     results = own_results(tmp_path)
     broken = results / "runs" / "local" / "fig1" / CELL.replace("b0", "b1")
