@@ -65,8 +65,8 @@ class Record:
 
 
 def records_in(results: Path) -> list[Record]:
-    """Return all run folders, then the files of benches, of each kind own ones first. Raises ConfigError for a file that is no
-    JSON."""
+    """Return all run folders, then the files of benches, of each kind own ones first. Raises ConfigError for a file
+    that is no JSON."""
     with ThreadPoolExecutor(NUM_READERS) as readers:
         runs = list(readers.map(_run, run_folders(results, MANIFEST)))
     benches = [*sorted(results.glob("bench/*.json")), *sorted(results.glob("published/*/*.json"))]

@@ -11,8 +11,8 @@ from typing import Any
 
 from harness.metrics.timeline import Lane, Settlement, Span, Timeline, rows_of, timelines_of
 from harness.records import RunFolder
-from harness.report.links import is_published, run_folders
 from harness.replay.trajectories import read_trajectories
+from harness.report.links import is_published, run_folders
 from harness.trace.details import settlement_details, span_details
 from precall.calls import canonical_key
 from precall.errors import PrecallError

@@ -82,6 +82,7 @@ def test_a_figure_carries_its_data_and_the_command_that_draws_it(name: str, draw
     text = Image.open(drawn[0] / f"{name}.png").text  # type: ignore[attr-defined]
     assert text["Command"].split()[:4] == ["python", "-m", "paper_figures", name]
     assert ("--from" in text["Command"]) == bool(BY_NAME[name].sources)
+    assert text["Description"] == BY_NAME[name].shows and set(text["Origin"].split(" and ")) <= set(data.ORIGINS)
     identity = json.loads(text["Data"])
     assert {data.shown(data.paper_file(paper)) for paper in BY_NAME[name].paper} <= identity.keys()
     assert len(identity) > len(BY_NAME[name].paper), "the figure says nothing of our own data"
