@@ -1,6 +1,6 @@
 // Draws a trajectory, an arm above the other on one axis of time: a lane for each thing at work.
 
-const LANES = ["prefill", "decode", "draft", "tool", "calls", "overhead"];
+const LANES = ["prefill", "decode", "draft", "tool", "calls", "posts", "overhead"];
 const LABEL_WIDTH = 150;
 const END_WIDTH = 60;
 const LANE_HEIGHT = 22;
@@ -36,7 +36,7 @@ function drawTimeline(box, arms, zoom, choose) {
       root.append(drawn("text", { x: LABEL_WIDTH - 8, y: y + height / 2 + 4, class: "lane" }, lane));
       root.append(drawn("line", { x1: LABEL_WIDTH, x2: LABEL_WIDTH + inner, y1: y + height, y2: y + height, class: "rule" }));
       for (const thing of things) {
-        const item = { arm, lane, thing, shape: lane === "calls" ? mark(thing, x, y + height / 2) : bar(thing, x, y + 2, height - 4) };
+        const item = { arm, lane, thing, shape: thing.what ? mark(thing, x, y + height / 2) : bar(thing, x, y + 2, height - 4) };
         items.push(item);
         root.append(item.shape);
       }
@@ -59,7 +59,8 @@ function drawTimeline(box, arms, zoom, choose) {
 }
 
 function inLane({ trajectory }, lane) {
-  return lane === "calls" ? trajectory.marks : trajectory.spans.filter((span) => span.lane === lane);
+  if (lane === "posts" || lane === "calls") return trajectory.marks.filter(({ what }) => (what === "posted") === (lane === "posts"));
+  return trajectory.spans.filter((span) => span.lane === lane);
 }
 
 function bar(span, x, y, height) {
@@ -122,7 +123,7 @@ function reach(items, choose) {
 function spokenName({ arm, lane, thing }) {
   const turn = thing.turn === null ? "" : `, turn ${thing.turn}`;
   const tool = thing.about.tool ? ` ${thing.about.tool}` : "";
-  if (lane === "calls") return `${arm.run}${turn}: ${thing.what.replace("_", " ")}${tool} at ${thing.at.toFixed(3)} s`;
+  if (thing.what) return `${arm.run}${turn}: ${thing.what.replace("_", " ")}${tool} at ${thing.at.toFixed(3)} s`;
   const state = thing.state ? ` (${thing.state.replace("_", " ")})` : "";
   return `${arm.run}${turn}: ${lane}${tool}${state}, ${(thing.to - thing.from).toFixed(3)} s from ${thing.from.toFixed(3)} s on`;
 }

@@ -22,7 +22,7 @@ function traceOf(arms) {
     }
     for (const { at, what, turn, about } of trajectory.marks) {
       const name = about.tool ? `${what.replace("_", " ")}: ${about.tool}` : what;
-      events.push({ name, cat: "calls", ph: "i", s: "t", pid, tid: thread("calls"), ts: Math.round(at * 1e6), args: { turn, ...about } });
+      events.push({ name, cat: "calls", ph: "i", s: "t", pid, tid: thread(what === "posted" ? "posts" : "calls"), ts: Math.round(at * 1e6), args: { turn, ...about } });
     }
   });
   events.sort((one, other) => (other.ph === "M") - (one.ph === "M") || one.ts - other.ts);

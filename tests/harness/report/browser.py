@@ -139,6 +139,7 @@ def browser(path: str) -> Iterator[Browser]:
     from_test, to_browser = os.pipe()
     from_browser, to_test = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        # Its own sandbox refuses to run as root, as in a container; the page is ours.
         flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
         command = [path, *flags, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
         process = subprocess.Popen(

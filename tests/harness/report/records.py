@@ -89,6 +89,7 @@ def spec_events() -> list[Event]:
         event(EventKind.DRAFT_ENDED, since + 0.25, TASK, run, 0, is_cut_off=False),
         generated(since, since + 1.0, task=TASK, run=run, first_token_s=since + 0.25),
         called(EventKind.EXECUTION_ENDED, since + 1.25, run, fate="used", launched_s=since + 0.25, duration_s=1.0),
+        called(EventKind.OUTPUT_POSTED, since + 1.25, run, is_running=False),
         settled_call(since + 1.25, since + 1.0, run, "pending_hit"),
         event(EventKind.EXECUTION_LAUNCHED, since + 1.375, TASK, run, 1, **other),
         event(EventKind.EXECUTION_ENDED, since + 1.75, TASK, run, 1, **cancelled),

@@ -15,10 +15,7 @@ WIDTHS = (600, 1280, 1600)
 ROWS = "[...document.querySelectorAll('#verdict-table tbody tr')].filter((row) => !row.hidden).length"
 SHOTS = "PRECALL_SCREENSHOTS"
 
-pytestmark = [
-    pytest.mark.skipif(executable() is None, reason="no Chromium here: apt-get install chromium"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium here: apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +126,7 @@ def test_the_data_behind_a_figure_open_in_a_table(opened: Browser) -> None:
 def test_the_viewer_draws_both_arms_with_bars_of_the_right_lengths(opened: Browser) -> None:
     assert texts(opened, ".timeline .arm") == ["base-1", "spec-1"]
     assert texts(opened, ".timeline .end-text") == ["2.50 s", "1.75 s"]
+    assert opened.value("document.querySelectorAll('.timeline .mark.posted').length") == 1
     widths: dict[str, float] = opened.value(
         "Object.fromEntries([...document.querySelectorAll('.timeline .bar')].map((bar) => "
         "[bar.getAttribute('aria-label'), bar.getBoundingClientRect().width]))"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.report.trajectories import MAX_OBSERVATION_CHARS, view, view_cell
+from harness.report.trajectories import view, view_cell
 from tests.harness.report.records import ARGUMENTS, CELL, OBSERVATION, TASK, TOOL, own_results, run_folder
 
 
@@ -30,13 +30,18 @@ def test_seconds_saved_and_wasted_are_those_of_the_ledger(tmp_path: Path) -> Non
 
 
 def test_a_call_says_its_arguments_its_outcome_and_the_beginning_of_its_observation(tmp_path: Path) -> None:
-    (call,) = spec(tmp_path)["marks"]
+    call, _ = spec(tmp_path)["marks"]
     about = call["about"]
     assert (call["what"], call["at"], call["turn"]) == ("pending_hit", 1.25, 0)
     assert (about["tool"], about["arguments"], about["saved (s)"]) == (TOOL, ARGUMENTS, 0.75)
     beginning, _, rest = about["observation"].partition("... (")
-    assert beginning == OBSERVATION[:MAX_OBSERVATION_CHARS]
-    assert rest.startswith(f"{len(OBSERVATION) - MAX_OBSERVATION_CHARS} more characters")
+    assert beginning == OBSERVATION[:400]
+    assert rest.startswith(f"{len(OBSERVATION) - 400} more characters")
+
+
+def test_posts_to_the_engine_are_marks_of_no_turn(tmp_path: Path) -> None:
+    _, post = spec(tmp_path)["marks"]
+    assert post == {"at": 1.25, "what": "posted", "turn": None, "about": {}}
 
 
 def test_an_arm_whose_trajectories_were_not_kept_has_no_observations(tmp_path: Path) -> None:
