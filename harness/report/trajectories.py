@@ -84,7 +84,7 @@ def view(results: Path, max_event_bytes: int = MAX_EVENT_BYTES) -> Viewed:
 
 
 def view_cell(folder: Path) -> dict[str, Any]:
-    """Return a run folder: by run its trajectories that have ended, in the order of their start."""
+    """Return a run folder: its files, and by run its trajectories that have ended, in the order of their start."""
     runs = {}
     for run, events in RunFolder(folder).read_events().items():
         by_trajectory: dict[str, list[Event]] = {}
@@ -96,7 +96,13 @@ def view_cell(folder: Path) -> dict[str, Any]:
         if viewed:
             runs[run] = viewed
     manifest = RunFolder(folder).manifest or {"status": "unfinished", "error": None}
-    return {"cell": folder.name, "status": manifest["status"], "error": manifest["error"], "runs": runs}
+    return {
+        "cell": folder.name,
+        "status": manifest["status"],
+        "error": manifest["error"],
+        "files": sorted(file.name for file in folder.iterdir() if file.is_file()),
+        "runs": runs,
+    }
 
 
 def _block(folder: Path) -> int:

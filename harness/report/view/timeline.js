@@ -10,10 +10,11 @@ function startTimelines() {
   let cells = [];
   let shown = null;
   let kept = null;
+  let width = 0;
   showLegend(parts.legend);
   CHOICES.forEach((name, index) => select[name].addEventListener("change", () => choose(index)));
   select.zoom.addEventListener("input", draw);
-  new ResizeObserver(draw).observe(parts.drawing);
+  new ResizeObserver(() => parts.drawing.clientWidth !== width && draw()).observe(parts.drawing);
   document.getElementById("trace-download").addEventListener("click", () => shown && downloadTrace(shown.cell, shown.arms));
   open(state.get("timeline") ?? "");
   return open;
@@ -29,7 +30,10 @@ function startTimelines() {
   // Fills what comes after the choice number `index`, and shows it; `wanted` are cell, run and task, where there are such.
   async function choose(index, wanted = []) {
     if (index === 0) {
-      cells = await unpacked(document.querySelector(`.trajectories[data-folder="${CSS.escape(select.folder.value)}"]`));
+      const folder = select.folder.value;
+      const found = await unpacked(document.querySelector(`.trajectories[data-folder="${CSS.escape(folder)}"]`));
+      if (select.folder.value !== folder) return; // another has been chosen meanwhile
+      cells = found;
       fill(select.cell, cells.map(({ cell }) => [cell, cell]), wanted[0] ?? mostSaving(cells));
     }
     const cell = cells.find((each) => each.cell === select.cell.value);
@@ -47,6 +51,7 @@ function startTimelines() {
   function draw() {
     if (!shown) return;
     kept = null;
+    width = parts.drawing.clientWidth;
     const items = drawTimeline(parts.drawing, shown.arms, Number(select.zoom.value), (item, isKept) => {
       if (kept && !isKept) return;
       kept?.shape.classList.remove("kept");

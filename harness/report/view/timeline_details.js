@@ -54,11 +54,9 @@ function showAbout(box, folder, cell, arms) {
     const saved = 100 * (1 - spec.trajectory.duration / base.trajectory.duration);
     said.push(`${saved.toFixed(1)} % of this trajectory's time saved. `);
   }
-  const run = [folder, cell.cell].map((part) => part.split("/").map(encodeURIComponent).join("/")).join("/");
-  const records = [["run folder", `${run}/`], ["events", `${run}/events.jsonl`], ["config", `${run}/config.yaml`]];
-  for (const arm of arms) records.push([`trajectories ${arm.run}`, `${run}/trajectories-${arm.run}.jsonl`]);
-  said.push("Raw records: ");
-  records.forEach((record, index) => said.push(index ? ", " : "", link(record)));
+  const place = `${folder}/${cell.cell}/`.split("/").map(encodeURIComponent).join("/");
+  said.push("Raw records: ", link(["run folder", place]));
+  for (const file of cell.files) said.push(", ", link([file, place + encodeURIComponent(file)]));
   box.replaceChildren(...said);
 }
 

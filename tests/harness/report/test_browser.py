@@ -134,6 +134,11 @@ def test_the_viewer_draws_both_arms_with_bars_of_the_right_lengths(opened: Brows
     used = next(width for name, width in widths.items() if "(used)" in name)
     cancelled = next(width for name, width in widths.items() if "(cancelled)" in name)
     assert used / cancelled == pytest.approx(1.0 / 0.375, rel=0.02)
+    records = opened.value(
+        "[...document.querySelectorAll('#timeline-about a')].map((each) => each.getAttribute('href'))"
+    )
+    files = ("", "config.yaml", "events.jsonl", "manifest.json", "provenance.json", "trajectories-spec-1.jsonl")
+    assert records == [f"runs/local/fig1/{CELL}/{file}" for file in files]
     assert "30.0 % of this trajectory's time saved" in opened.value(
         "document.getElementById('timeline-about').textContent"
     )
