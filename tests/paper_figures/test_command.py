@@ -145,13 +145,14 @@ def test_a_record_in_an_older_form_costs_no_other_figure(results, monkeypatch, c
     del bench["reasoning_words"]
     (results / "bench").mkdir()
     (results / "bench" / "engine.json").write_text(json.dumps(bench))
+    (results / "paper").symlink_to(ROOT / "results" / "paper")
     monkeypatch.setattr(sys, "argv", ["paper_figures", "--out", str(results / "out")])
     with pytest.raises(SystemExit) as end:
         command.main((BY_NAME["engine_agents"], BY_NAME["api_table"]))
     printed = capsys.readouterr()
     assert end.value.code == 0
     assert printed.out.splitlines() == ["out/api_table.md"]
-    assert "not drawn: engine_agents: a record is not in the form that this figure draws (KeyError" in printed.err
+    assert "not drawn: engine_agents: a record is not in this figure's form (KeyError" in printed.err
 
 
 @pytest.mark.parametrize(
