@@ -29,7 +29,7 @@ from harness.progress import Pace
 from harness.schema import Config, Speculation
 from harness.servers import ServerPool
 from harness.sweep import Cell
-from harness.tracking import Trackers
+from harness.tracking.trackers import Tracker, Trackers
 from precall.events import now_s
 from precall.testing.virtual_time import run_virtual
 
@@ -87,6 +87,7 @@ class JobRunner:
             asyncio.run(self._until_terminated(coroutine))
             return
         asyncio.run(self._pool.aclose())  # what takes real time to stop
+        self._trackers.prepare(job.config)
         with self._display.paused():  # the bar's thread would hold the virtual clock
             run_virtual(self._until_terminated(coroutine))
 
@@ -111,8 +112,8 @@ class JobRunner:
                 async def measure(calibration: Calibration = calibration) -> None:
                     server = (await self._provide(wanted, calibration.config))[0]
                     self._display.now("measuring g: the draft alone")
-                    on_trajectory = self._on_trajectory(calibration.config, "calibration")
-                    await measure_draft(calibration, server, on_trajectory)
+                    with self._trackers.calibration(calibration) as tracker:
+                        await measure_draft(calibration, server, self._on_trajectory(tracker, "calibration"))
 
                 await self._once(calibration, measure)
                 del self._unmeasured[path]
@@ -142,21 +143,22 @@ class JobRunner:
 
         async def measure() -> None:
             self._display.now("measuring G: the baseline without tool latency")
-            await measure_baseline(baseline, running[arms["base"][0]], self._on_trajectory(config, "calibration"))
+            with self._trackers.calibration(baseline) as tracker:
+                await measure_baseline(baseline, running[arms["base"][0]], self._on_trajectory(tracker, "calibration"))
 
         await self._once(baseline, measure)
         self._display.now(cell.cell_id)
-        tracker = self._trackers.of(config)
-        metrics = await run_cell(
-            cell,
-            {arm: [running[each] for each in of_arm] for arm, of_arm in arms.items()},
-            G_s=measured_G_s(baseline),
-            draft_s=draft_times(draft_calibration(config)) if needs_draft_times(config) else {},
-            on_run=lambda name, run: tracker.log({f"{name[:4]}/{key}": value for key, value in run.items()}),
-            on_trajectory=self._on_trajectory(config, cell.cell_id),
-        )
-        shared = ("time_saved_pct", "noise_pct", "predicted_time_saved_pct", "latency_mean_s")
-        tracker.log({f"cell/{key}": metrics[key] for key in shared})
+        with self._trackers.cell(cell) as tracker:
+            metrics = await run_cell(
+                cell,
+                {arm: [running[each] for each in of_arm] for arm, of_arm in arms.items()},
+                G_s=measured_G_s(baseline),
+                draft_s=draft_times(draft_calibration(config)) if needs_draft_times(config) else {},
+                on_run=lambda name, run: tracker.log({f"{name[:4]}/{key}": value for key, value in run.items()}),
+                on_trajectory=self._on_trajectory(tracker, cell.cell_id),
+            )
+            shared = ("time_saved_pct", "noise_pct", "predicted_time_saved_pct", "latency_mean_s")
+            tracker.log({f"cell/{key}": metrics[key] for key in shared})
         predicted = metrics["predicted_time_saved_pct"]
         self._done(
             cell,
@@ -191,10 +193,9 @@ class JobRunner:
         with self._display.paused() if is_start else nullcontext():
             return await self._pool.provide(settings, Path(config.output) / self._logs, config.backend.target_port)
 
-    def _on_trajectory(self, config: Config, label: str) -> Callable[[Trajectory], None]:
+    def _on_trajectory(self, tracker: Tracker, label: str) -> Callable[[Trajectory], None]:
         started_s = now_s()
         num_done = num_tokens = 0
-        tracker = self._trackers.of(config)
 
         def log(trajectory: Trajectory) -> None:
             nonlocal num_done, num_tokens
