@@ -19,10 +19,6 @@ EXPERIMENTS_local := pocket,fig1,wrong_draft
 EXPERIMENTS_paper := fig1_paper
 EXPERIMENTS := $(EXPERIMENTS_$(SCALE))
 
-comma := ,
-CHOSEN := $(subst $(comma), ,$(EXPERIMENTS))
-FIGURE_1 := $(firstword $(CHOSEN))
-
 ifeq ($(filter $(PLATFORM),cpu cuda),)
 $(error PLATFORM is $(PLATFORM); it must be cpu or cuda)
 endif
@@ -50,15 +46,8 @@ fetch: $(STAMP) ## download the weights and data sets of SCALE's experiments, fo
 	$(PYTHON) -m harness.cluster.fetch -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
 
 .PHONY: figures
-figures: $(STAMP) ## redraw the figures from results alone, into results/figures
-	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/$(FIGURE_1)
-ifneq ($(filter fig1,$(CHOSEN)),)
-	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/fig1 --out results/figures/replayed
-endif
-ifneq ($(wildcard results/runs/$(SCALE)/fig5/cells.parquet),)
-	$(PYTHON) -m paper_figures.fig5_hit_rate results/runs/$(SCALE)/fig5
-endif
-	$(PYTHON) -m paper_figures.fig3_speedup_model
+figures: $(STAMP) ## draw every figure for which there are results, yours or published, into results/figures
+	$(PYTHON) -m paper_figures --scale $(SCALE)
 
 .PHONY: claims
 claims: $(STAMP) ## say of every claim of the paper and of ours whether the records here reproduce it

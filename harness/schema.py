@@ -17,6 +17,7 @@ class DraftPlace(Enum):
     elsewhere = "elsewhere"  # recorded answers arrive after the time they took alone on this machine
     colocated = "colocated"  # a second server at work beside the target, on the same machine
     dedicated = "dedicated"  # servers at work on GPUs of their own, as in the paper
+    given_to_target = "given_to_target"  # there is no draft: the target of the treatment has its hardware too
 
 
 class Speculation(Enum):
@@ -324,6 +325,12 @@ def check(config: Config) -> None:
         if value is not None and not 0.0 <= value < float("inf"):
             raise ConfigError(f"latency.{name} is {value}; it must be 0 or more. latency=none injects nothing.")
     speculates = config.speculation.mode is not Speculation.off
+    if config.draft.place is DraftPlace.given_to_target and (speculates or config.backend.kind is not BackendKind.vllm):
+        raise ConfigError(
+            f"draft.place is given_to_target, speculation.mode is {config.speculation.mode.value} and backend.kind is "
+            f"{config.backend.kind.value}; the target can have the draft's hardware only where nothing is drafted, on "
+            "servers that the harness starts. Use speculation=off and backend=vllm_baseline, or another draft.place."
+        )
     if speculates and config.draft.place is DraftPlace.elsewhere and not config.model.is_replay:
         raise ConfigError(
             f"draft.place is elsewhere and model {config.model.name} is live; a draft elsewhere answers from a "
