@@ -5,13 +5,14 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from agents.trajectory import Trajectory
 from harness import build
+from harness.backends.protocol import ModelServer
 from harness.calibration import (
     Calibration,
     baseline_calibration,
@@ -74,22 +75,30 @@ class JobRunner:
         try:
             while waiting:
                 job = next_job(waiting, servers, self._pool.running)
-                if lacking := [path for path in drafts[job.name] if path in self._unmeasured]:
-                    self._in_loop(job, self._calibrate_drafts(self._unmeasured[lacking[0]]))
-                    continue  # the draft runs now, so that another job may come first
-                waiting.remove(job)
-                self._in_loop(job, self._run_job(job))
+                with self._ready_for(job):
+                    if lacking := [path for path in drafts[job.name] if path in self._unmeasured]:
+                        self._calibrate_drafts(job, self._unmeasured[lacking[0]])
+                        continue  # the draft runs now, so that another job may come first
+                    waiting.remove(job)
+                    self._run_job(job)
         finally:
             asyncio.run(self._pool.aclose())
 
-    def _in_loop(self, job: Job, coroutine: Coroutine[Any, Any, None]) -> None:
+    @contextmanager
+    def _ready_for(self, job: Job) -> Iterator[None]:
         if not job.is_simulated:
-            asyncio.run(self._until_terminated(coroutine))
+            yield
             return
         asyncio.run(self._pool.aclose())  # what takes real time to stop
         self._trackers.prepare(job.config)
         with self._display.paused():  # the bar's thread would hold the virtual clock
-            run_virtual(self._until_terminated(coroutine))
+            yield
+
+    def _in_loop(self, job: Job, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run what is measured in one piece: virtual time begins anew with each, so that it comes out the same to the
+        last bit whatever this process has run before."""
+        run = run_virtual if job.is_simulated else asyncio.run
+        run(self._until_terminated(coroutine))
 
     async def _until_terminated(self, coroutine: Coroutine[Any, Any, None]) -> None:
         # A terminated run cleans up as an interrupted one does.
@@ -102,7 +111,7 @@ class JobRunner:
             await self._pool.aclose()
             raise
 
-    async def _calibrate_drafts(self, first: Calibration) -> None:
+    def _calibrate_drafts(self, job: Job, first: Calibration) -> None:
         """Measure the times of a draft alone, and those that other cells need of the same: it is up now, and need not
         be started again."""
         wanted = build.draft_servers(first.config)
@@ -115,10 +124,10 @@ class JobRunner:
                     with self._trackers.calibration(calibration) as tracker:
                         await measure_draft(calibration, server, self._on_trajectory(tracker, "calibration"))
 
-                await self._once(calibration, measure)
+                self._in_loop(job, self._once(calibration, measure))
                 del self._unmeasured[path]
 
-    async def _run_job(self, job: Job) -> None:
+    def _run_job(self, job: Job) -> None:
         """Run the cells of a job, until all that is left is held by other processes."""
         left, has_run = list(job.cells), True
         while left and has_run:  # what another process had may be free by now: it may have failed, or been killed
@@ -129,30 +138,39 @@ class JobRunner:
                     if folder.is_finished:
                         self._done(cell, "finished by another process")
                     elif is_ours:
-                        await self._run_cell(cell)
+                        if not baseline_calibration(cell.config).folder.is_finished:
+                            self._in_loop(job, self._calibrate_baseline(cell.config))
+                        self._in_loop(job, self._run_cell(cell))
                         has_run = True
                     else:
                         left.append(cell)
 
-    async def _run_cell(self, cell: Cell) -> None:
-        config = cell.config
-        arms = servers_of_arms(config)
-        wanted = servers_of(config)
-        running = dict(zip(wanted, await self._provide(wanted, config), strict=True))
-        baseline = baseline_calibration(config)
+    async def _calibrate_baseline(self, config: Config) -> None:
+        running = await self._running(config)
+        baseline, target = baseline_calibration(config), servers_of_arms(config)["base"][0]
 
         async def measure() -> None:
             self._display.now("measuring G: the baseline without tool latency")
             with self._trackers.calibration(baseline) as tracker:
-                await measure_baseline(baseline, running[arms["base"][0]], self._on_trajectory(tracker, "calibration"))
+                await measure_baseline(baseline, running[target], self._on_trajectory(tracker, "calibration"))
 
         await self._once(baseline, measure)
+
+    async def _running(self, config: Config) -> dict[build.ServerSettings, ModelServer]:
+        """Return the servers of both arms by their settings, and start those that are not up."""
+        wanted = servers_of(config)
+        return dict(zip(wanted, await self._provide(wanted, config), strict=True))
+
+    async def _run_cell(self, cell: Cell) -> None:
+        config = cell.config
+        arms = servers_of_arms(config)
+        running = await self._running(config)
         self._display.now(cell.cell_id)
         with self._trackers.cell(cell) as tracker:
             metrics = await run_cell(
                 cell,
                 {arm: [running[each] for each in of_arm] for arm, of_arm in arms.items()},
-                G_s=measured_G_s(baseline),
+                G_s=measured_G_s(baseline_calibration(config)),
                 draft_s=draft_times(draft_calibration(config)) if needs_draft_times(config) else {},
                 on_run=lambda name, run: tracker.log({f"{name[:4]}/{key}": value for key, value in run.items()}),
                 on_trajectory=self._on_trajectory(tracker, cell.cell_id),
@@ -188,7 +206,7 @@ class JobRunner:
                 time.sleep(POLL_S)  # noqa: ASYNC251 - the loop's time may be virtual, the other process's is not
                 await asyncio.sleep(0)
 
-    async def _provide(self, settings: list[build.ServerSettings], config: Config) -> list[Any]:
+    async def _provide(self, settings: list[build.ServerSettings], config: Config) -> list[ModelServer]:
         is_start = not set(settings) <= set(self._pool.running)
         with self._display.paused() if is_start else nullcontext():
             return await self._pool.provide(settings, Path(config.output) / self._logs, config.backend.target_port)
