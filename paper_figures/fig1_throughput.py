@@ -104,7 +104,9 @@ def _draw_ours(upper: Axes, lower: Axes, lines: list[Series]) -> None:
     for line, colour in zip(lines, style.colours(lines), strict=True):
         for arm, look in style.ARM_LINES.items():
             style.draw_intervals(upper, [(point.latency_s, point.arms[arm]) for point in line.points], colour, look)
-        noise = [(each.latency_s, -each.noise_pct, each.noise_pct) for each in line.points if each.noise_pct is not None]
+        noise = [
+            (each.latency_s, -each.noise_pct, each.noise_pct) for each in line.points if each.noise_pct is not None
+        ]
         if noise:
             lower.vlines(*zip(*noise, strict=True), color=colour, linewidth=7, alpha=0.2)
         look = style.ARM_LINES["speculative"]

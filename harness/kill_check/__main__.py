@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("overrides", nargs="*", help="of python -m harness.run; default: a simulated sweep")
     arguments = parser.parse_args()
-    overrides = [*(arguments.overrides or SWEEP), "tracker.mode=disabled"]
+    overrides = ["tracker.mode=disabled", *(arguments.overrides or SWEEP)]
     cells = cells_of(overrides)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kills-")))

@@ -36,11 +36,11 @@ Start = Callable[[], Process]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
-    """What was there when the sweep was killed: cells that were finished, and whether a run of one was cut off; the
+    """What was there when the sweep was killed: cells that were finished, and whether a run of one was abandoned; the
     manifests by cell; what of its processes outlived it by `GONE_S`."""
 
     num_finished: int
-    has_cut_off: bool
+    has_abandoned: bool
     manifests: dict[str, bytes]
     outlived_by: tuple[str, ...]
 
@@ -73,13 +73,13 @@ def kill_at(start: Start, output: Path, cells: Collection[str], moment: float, c
     manifests = finished_cells(output, cells)
     return Kill(
         num_finished=len(manifests),
-        has_cut_off=any(name in cells for name in cut_off(output)),
+        has_abandoned=any(name in cells for name in abandoned(output)),
         manifests=manifests,
         outlived_by=tuple(name_of(each) for each in alive),
     )
 
 
-def cut_off(output: Path) -> set[str]:
+def abandoned(output: Path) -> set[str]:
     """Return the run folders of which something has begun and neither finished nor been cleared."""
     return {entry.name.split("@")[0] for entry in _entries(output / RUNNING) if "@" in entry.name}
 

@@ -5,10 +5,11 @@ goes on without it.
 """
 
 import hashlib
+import logging
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,9 +60,7 @@ def check_login(config: Config) -> None:
     try:
         is_logged_in = _is_logged_in()
     except Exception as error:  # the library's own, for a key that is in no form of theirs
-        raise ConfigError(f"tracker.mode is online, and the key of the account cannot be read: {error}. {REMEDY}") from (
-            error
-        )
+        raise ConfigError(f"tracker.mode is online, and the account's key cannot be read: {error}. {REMEDY}") from error
     if not is_logged_in:
         raise ConfigError(NO_KEY + REMEDY)
 
@@ -83,13 +82,14 @@ class WandbRuns:
         if self._is_broken:
             return None
         try:
-            return action(_library())
+            with _no_logging_errors():
+                return action(_library())
         except Exception as error:  # an edge, as that of a splice: a measurement outlives its copy
             self._is_broken = True
             self._say(
                 f"W&B is left out from here on: {type(error).__name__}: {error}. The results themselves lack nothing."
             )
-            with suppress(Exception):  # or the library does it at the end, with a traceback
+            with suppress(Exception), _no_logging_errors():  # or the library does it at the end, with a traceback
                 _library().teardown()
             return None
 
@@ -172,6 +172,16 @@ def _init(wandb: Any, settings: RunSettings) -> Any:
             finish_timeout_raises=True,
         ),
     )
+
+
+@contextmanager
+def _no_logging_errors() -> Iterator[None]:
+    # On a full disk each line of the library's log of its own would print a traceback.
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before
 
 
 def _library() -> Any:

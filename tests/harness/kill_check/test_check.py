@@ -148,7 +148,7 @@ def test_a_sweep_that_goes_on_where_it_was_has_no_problem(cells: list[Cell], tmp
         (DependsOnItsProcess, "12 of 12 files differ"),
         (DriftsInTheTable, 'the tables differ: DataFrame.iloc[:, 1] (column name="value") are different'),
         (StartsServersTwice, "the undisturbed sweep started "),
-        (LeavesAttempts, "was cut off, and something of it is left"),
+        (LeavesAttempts, "was abandoned, and something of it is left"),
         (LeavesProcesses, "sleep ("),
         (Fails, "the undisturbed sweep ended with exit status 3"),
     ],
@@ -168,7 +168,9 @@ def test_of_real_engines_what_depends_on_time_may_differ(tmp_path: Path) -> None
             code = super().run(output, journal)
             row = {"num_agents": 2, "latency_mean_g": 0.5, "num_output_tokens_base": 7.0, "num_output_tokens_spec": 7.0}
             row |= {"num_confirmed": 1.0, "trajectory_alpha": 0.5, "num_prompts": 2, "throughput": float(os.getpid())}
-            rows = [row | {"cell_id": each.cell_id, "setting": each.setting_id, "block": each.block} for each in self.cells]
+            rows = [
+                row | {"cell_id": each.cell_id, "setting": each.setting_id, "block": each.block} for each in self.cells
+            ]
             pd.DataFrame(rows).to_parquet(output / "cells.parquet")
             return code
 

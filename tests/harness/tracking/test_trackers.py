@@ -76,7 +76,9 @@ def test_cells_in_virtual_time_are_tracked_and_come_out_as_those_that_are_not(tm
     assert len(runs) == 2
     assert all("cell/time_saved_pct" in run.history[-1] for run in runs)
     assert not (outputs["disabled"] / "wandb").exists()
-    metrics = [{name: cell.read_json("metrics.json") for name, cell in cells_in(output).items()} for output in outputs.values()]
+    metrics = [
+        {name: cell.read_json("metrics.json") for name, cell in cells_in(output).items()} for output in outputs.values()
+    ]
     assert metrics[0] == metrics[1]
     shutil.rmtree(next(iter(cells_in(outputs["offline"]).values())).path)
     assert run(tmp_path, "offline") == 0

@@ -1,5 +1,7 @@
 """Runs of the real library, offline: what they hold, who they bother, and what becomes of them when it fails."""
 
+import io
+import logging
 import os
 import threading
 from pathlib import Path
@@ -134,6 +136,21 @@ def test_a_folder_that_cannot_be_made_is_told_once(runs: WandbRuns, said: list[s
     assert "Not a directory" in said[0] or "NotADirectory" in said[0]
 
 
+def test_a_log_of_the_library_on_a_full_disk_is_nothing_to_print(
+    runs: WandbRuns, said: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    class FullDisk(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    full = logging.StreamHandler(FullDisk())
+    record = logging.LogRecord("wandb", logging.INFO, "", 0, "a line", None, None)
+    runs.attempt(lambda _: full.handle(record))
+    assert (said, capsys.readouterr().err) == ([], "")
+    full.handle(record)
+    assert "No space left on device" in capsys.readouterr().err
+
+
 def test_a_login_that_fails_is_told_once(
     runs: WandbRuns, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +164,7 @@ def test_a_login_that_fails_is_told_once(
 
 def test_online_without_an_account_is_refused_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb_runs, "_is_logged_in", lambda: False)
-    with pytest.raises(ConfigError, match=r"tracker\.mode is online; it needs an account .*WANDB_API_KEY, or set tracker"):
+    with pytest.raises(ConfigError, match=r"is online; it needs an account .*WANDB_API_KEY, or set tracker\.mode"):
         check_login(config_of("tracker.mode=online"))
     for mode in ("offline", "auto", "disabled"):
         check_login(config_of(f"tracker.mode={mode}"))
@@ -162,7 +179,7 @@ def test_a_key_in_no_form_is_refused_where_runs_are_to_be_online(
     (tmp_path / "netrc").write_text(f"machine {host} login user password short\n")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    with pytest.raises(ConfigError, match="the key of the account cannot be read"):
+    with pytest.raises(ConfigError, match="the account's key cannot be read"):
         check_login(config_of("tracker.mode=online"))
 
 
