@@ -8,6 +8,7 @@ that do not depend on time. No cell may run to its end twice. The exit status is
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,14 @@ def start(overrides: Sequence[str], output: Path, journal: Path) -> subprocess.P
         )
 
 
+def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Kill what still runs where the check itself was interrupted."""
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Kill a sweep at random moments and look at what it leaves.")
     parser.add_argument("--kills", type=int, default=5)
@@ -43,11 +52,18 @@ def main() -> None:
     arguments = parser.parse_args()
     overrides = ["tracker.mode=disabled", *(arguments.overrides or SWEEP)]
     cells = cells_of(overrides)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start_in(output: Path, journal: Path) -> subprocess.Popen[bytes]:
+        started.append(start(overrides, output, journal))
+        return started[-1]
+
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kills-")))
+        stack.callback(end, started)
         stack.enter_context(keeping(FOLDER / f"{cells[0].config.experiment}.json"))
         report = check(
-            lambda output, journal: start(overrides, output, journal),
+            start_in,
             cells,
             folder,
             num_kills=arguments.kills,

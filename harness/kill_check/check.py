@@ -88,7 +88,7 @@ def check(start: StartIn, cells: Sequence[Cell], folder: Path, *, num_kills: int
     if differing := [file for file, is_same in compared if not is_same]:
         problems.append(f"{len(differing)} of {len(compared)} files differ, {differing[0]} among them")
     problems += _of_tables(plain, disturbed, is_exact=is_exact)
-    problems += _of_runs(journal, names)
+    problems += _of_runs(journal)
     problems += _of_kills(kills, disturbed, names)
     return Report(
         num_cells=len(cells),
@@ -146,8 +146,8 @@ def _compared_files(plain: Path, disturbed: Path, cells: Collection[str]) -> lis
     return found
 
 
-def _of_runs(journal: Sequence[Entry], cells: Collection[str]) -> list[str]:
-    finished = count(list(journal), FINISHED)
+def _of_runs(journal: Sequence[Entry]) -> list[str]:
+    finished = count(journal, FINISHED)
     problems = [f"{name} ran to its end {num} times" for name, num in finished.items() if num > 1]
     starts = Counter((entry.pid, entry.name) for entry in journal if entry.what == SERVER)
     return problems + [f"process {pid} started {name} {num} times" for (pid, name), num in starts.items() if num > 1]
@@ -158,6 +158,5 @@ def _of_kills(kills: Sequence[Kill], output: Path, cells: Collection[str]) -> li
     final = finished_cells(output, cells)
     changed = {name for kill in kills for name, manifest in kill.manifests.items() if final.get(name) != manifest}
     problems += [f"{name} was finished at a kill, and is not as it was" for name in sorted(changed)]
-    return problems + [
-        f"{name} was abandoned, and something of it is left" for name in sorted(abandoned(output) & {*cells})
-    ]
+    left = sorted(abandoned(output).intersection(cells))
+    return problems + [f"{name} was abandoned, and something of it is left" for name in left]

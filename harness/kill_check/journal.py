@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from harness.records import RunFolder
 from harness.schema import Config
 from harness.servers import ServerPool
 
-BEGUN, FINISHED, FAILED, SERVER = "begun", "finished", "failed", "server"
+BEGUN, FINISHED, SERVER = "begun", "finished", "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def read_journal(file: Path) -> list[Entry]:
     return [Entry(int(pid), what, name) for pid, what, name in lines]
 
 
-def count(journal: list[Entry], what: str) -> Counter[str]:
+def count(journal: Sequence[Entry], what: str) -> Counter[str]:
     """Return how often each name has had this happen."""
     return Counter(entry.name for entry in journal if entry.what == what)
 

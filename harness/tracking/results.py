@@ -88,7 +88,7 @@ def copy(experiments: Sequence[Experiment], results: Path, runs: WandbRuns) -> C
 
     url = runs.attempt(log)
     run.finish(0)
-    if not runs.is_working:
+    if runs.has_failed:
         return None
     left = left_offline(folder, run_id) if url is None else []
     return Copied(

@@ -70,22 +70,17 @@ class WandbRuns:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._is_broken = False
-
-    @property
-    def is_working(self) -> bool:
-        """Whether nothing has failed yet."""
-        return not self._is_broken
+        self.has_failed = False
 
     def attempt(self, action: Callable[[Any], T]) -> T | None:
         """Return what `action` returns of the library `wandb`; None where something fails, or has failed before."""
-        if self._is_broken:
+        if self.has_failed:
             return None
         try:
             with _no_logging_errors():
                 return action(_library())
         except Exception as error:  # an edge, as that of a splice: a measurement outlives its copy
-            self._is_broken = True
+            self.has_failed = True
             self._say(
                 f"W&B is left out from here on: {type(error).__name__}: {error}. The results themselves lack nothing."
             )

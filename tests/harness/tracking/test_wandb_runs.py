@@ -119,7 +119,7 @@ def test_a_service_that_dies_is_told_once_and_its_run_goes_on_without_it(
         run.log({"value": value})
     run.finish(0)
     runs.open(settings(tmp_path, "two")).finish(0)
-    assert not runs.is_working
+    assert runs.has_failed
     assert len(said) == 1
     assert said[0].startswith("W&B is left out from here on: ConnectionResetError")
     healthy = WandbRuns(pytest.fail).open(settings(tmp_path, "three"))
