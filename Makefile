@@ -38,7 +38,12 @@ reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the fi
 	$(PYTHON) -m harness.run -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
 	@$(MAKE) --no-print-directory figures claims
 	$(PYTHON) -m harness.report
+	@$(MAKE) --no-print-directory wandb
 	$(PYTHON) -m harness.summary $(SCALE)
+
+.PHONY: wandb
+wandb: $(STAMP) ## copy figures, tables, verdicts and report into a W&B run; nothing with ARGS=tracker=disabled
+	$(PYTHON) -m harness.tracking -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
 
 .PHONY: status
 status: $(STAMP) ## how far the experiments of SCALE are, whoever runs them, and what the rest will take
@@ -126,6 +131,10 @@ bench-forks: $(STAMP) ## measure forks of a workspace of 10,000 files, by copyin
 .PHONY: bench-cells
 bench-cells: $(STAMP) ## measure what listing, resuming and drawing take with 10,000 simulated cells (ARGS='--cells N')
 	$(PYTHON) -m harness.cell_bench $(ARGS)
+
+.PHONY: kill-check
+kill-check: $(STAMP) ## kill a simulated sweep at random moments, and hold its tables against an undisturbed one (ARGS='--kills 5')
+	$(PYTHON) -m harness.kill_check $(ARGS)
 
 .PHONY: overhead
 overhead: $(STAMP) ## measure what the client adds to a turn at 256 agents, speculation on and off (ARGS='--blocks 6')

@@ -15,7 +15,8 @@ from harness.metrics.costs import draft_price
 from harness.progress import Pace
 from harness.records import check_space, manifests_in
 from harness.schema import Config
-from harness.sweep import Cell, expand
+from harness.sweep import Cell, expand, sweep_id
+from harness.tracking.wandb_runs import check_login
 from harness.versions import check_versions
 from precall.errors import ConfigError
 
@@ -64,6 +65,10 @@ def experiments_of(nodes: Iterable[Any]) -> list[Experiment]:
     return found
 
 
+def sweep_id_of(experiments: Iterable[Experiment]) -> str:
+    return sweep_id(cell for experiment in experiments for cell in experiment.cells)
+
+
 def pace_of(experiments: Iterable[Experiment]) -> Pace:
     """Return how long the cells took that are finished."""
     pace = Pace()
@@ -79,6 +84,7 @@ def check_before_start(experiments: Sequence[Experiment]) -> None:
     for experiment in experiments:
         configs = {cell.setting_id: cell.config for cell in experiment.cells}
         check_versions(experiment.folder, experiment.manifests, configs.values())
+        check_login(experiment.config)
         check_cells(experiment.missing)
     for experiment in experiments:
         check_space(experiment.folder)  # last: it makes the folder

@@ -5,13 +5,14 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from agents.trajectory import Trajectory
 from harness import build
+from harness.backends.protocol import ModelServer
 from harness.calibration import (
     Calibration,
     baseline_calibration,
@@ -29,7 +30,7 @@ from harness.progress import Pace
 from harness.schema import Config, Speculation
 from harness.servers import ServerPool
 from harness.sweep import Cell
-from harness.tracking import Trackers
+from harness.tracking.trackers import Tracker, Trackers
 from precall.events import now_s
 from precall.testing.virtual_time import run_virtual
 
@@ -80,31 +81,41 @@ class JobRunner:
         self._missing = Counter(cell.setting_id for job in jobs for cell in job.cells)
         self._unmeasured = {path: each for of_job in drafts.values() for path, each in of_job.items()}
         waiting = list(jobs)
+        # A terminated run cleans up as an interrupted one does, also between two loops.
+        before = signal.signal(signal.SIGTERM, lambda *_: self.stop())
         try:
             while waiting:
                 job = next_job(waiting, servers, self._pool.running)
-                if lacking := [path for path in drafts[job.name] if path in self._unmeasured]:
-                    self._in_loop(job, self._calibrate_drafts(self._unmeasured[lacking[0]]))
-                    continue  # the draft runs now, so that another job may come first
-                waiting.remove(job)
-                self._in_loop(job, self._run_job(job))
+                with self._ready_for(job):
+                    if lacking := [path for path in drafts[job.name] if path in self._unmeasured]:
+                        self._calibrate_drafts(job, self._unmeasured[lacking[0]])
+                        continue  # the draft runs now, so that another job may come first
+                    waiting.remove(job)
+                    self._run_job(job)
         finally:
             asyncio.run(self._pool.aclose())
+            signal.signal(signal.SIGTERM, before)
 
-    def _in_loop(self, job: Job, coroutine: Coroutine[Any, Any, None]) -> None:
+    @contextmanager
+    def _ready_for(self, job: Job) -> Iterator[None]:
         if not job.is_simulated:
-            asyncio.run(self._until_terminated(coroutine))
+            yield
             return
         asyncio.run(self._pool.aclose())  # what takes real time to stop
+        self._trackers.prepare(job.config)
         with self._display.paused():  # the bar's thread would hold the virtual clock
-            run_virtual(self._until_terminated(coroutine))
+            yield
+
+    def _in_loop(self, job: Job, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run what is measured in one piece: virtual time begins anew with each, so that it comes out the same to the
+        last bit whatever this process has run before."""
+        run = run_virtual if job.is_simulated else asyncio.run
+        run(self._until_terminated(coroutine))
 
     async def _until_terminated(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        # A terminated run cleans up as an interrupted one does.
         task = asyncio.current_task()
         assert task is not None
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)
         self._stop_task = lambda: loop.call_soon_threadsafe(task.cancel)
         if self._is_stopped:
             task.cancel()
@@ -116,7 +127,7 @@ class JobRunner:
         finally:
             self._stop_task = None
 
-    async def _calibrate_drafts(self, first: Calibration) -> None:
+    def _calibrate_drafts(self, job: Job, first: Calibration) -> None:
         """Measure the times of a draft alone, and those that other cells need of the same: it is up now, and need not
         be started again."""
         wanted = build.draft_servers(first.config)
@@ -126,13 +137,13 @@ class JobRunner:
                 async def measure(calibration: Calibration = calibration) -> None:
                     server = (await self._provide(wanted, calibration.config))[0]
                     self._display.now("measuring g: the draft alone")
-                    on_trajectory = self._on_trajectory(calibration.config, "calibration")
-                    await measure_draft(calibration, server, on_trajectory)
+                    with self._trackers.calibration(calibration) as tracker:
+                        await measure_draft(calibration, server, self._on_trajectory(tracker, "calibration"))
 
-                await self._once(calibration, measure)
+                self._in_loop(job, self._once(calibration, measure))
                 del self._unmeasured[path]
 
-    async def _run_job(self, job: Job) -> None:
+    def _run_job(self, job: Job) -> None:
         """Run the cells of a job, until all that is left is held by other processes."""
         left, has_run = list(job.cells), True
         while left and has_run:  # what another process had may be free by now: it may have failed, or been killed
@@ -143,35 +154,45 @@ class JobRunner:
                     if folder.is_finished:
                         self._done(cell, "finished by another process")
                     elif is_ours:
-                        await self._run_cell(cell)
+                        if not baseline_calibration(cell.config).folder.is_finished:
+                            self._in_loop(job, self._calibrate_baseline(cell.config))
+                        self._in_loop(job, self._run_cell(cell))
                         has_run = True
                     else:
                         left.append(cell)
 
-    async def _run_cell(self, cell: Cell) -> None:
-        config = cell.config
-        arms = servers_of_arms(config)
-        wanted = servers_of(config)
-        running = dict(zip(wanted, await self._provide(wanted, config), strict=True))
-        baseline = baseline_calibration(config)
+    async def _calibrate_baseline(self, config: Config) -> None:
+        running = await self._running(config)
+        baseline, target = baseline_calibration(config), servers_of_arms(config)["base"][0]
 
         async def measure() -> None:
             self._display.now("measuring G: the baseline without tool latency")
-            await measure_baseline(baseline, running[arms["base"][0]], self._on_trajectory(config, "calibration"))
+            with self._trackers.calibration(baseline) as tracker:
+                await measure_baseline(baseline, running[target], self._on_trajectory(tracker, "calibration"))
 
         await self._once(baseline, measure)
+
+    async def _running(self, config: Config) -> dict[build.ServerSettings, ModelServer]:
+        """Return the servers of both arms by their settings, and start those that are not up."""
+        wanted = servers_of(config)
+        return dict(zip(wanted, await self._provide(wanted, config), strict=True))
+
+    async def _run_cell(self, cell: Cell) -> None:
+        config = cell.config
+        arms = servers_of_arms(config)
+        running = await self._running(config)
         self._display.now(cell.cell_id)
-        tracker = self._trackers.of(config)
-        metrics = await run_cell(
-            cell,
-            {arm: [running[each] for each in of_arm] for arm, of_arm in arms.items()},
-            G_s=measured_G_s(baseline),
-            draft_s=draft_times(draft_calibration(config)) if needs_draft_times(config) else {},
-            on_run=lambda name, run: tracker.log({f"{name[:4]}/{key}": value for key, value in run.items()}),
-            on_trajectory=self._on_trajectory(config, cell.cell_id),
-        )
-        shared = ("time_saved_pct", "noise_pct", "predicted_time_saved_pct", "latency_mean_s")
-        tracker.log({f"cell/{key}": metrics[key] for key in shared})
+        with self._trackers.cell(cell) as tracker:
+            metrics = await run_cell(
+                cell,
+                {arm: [running[each] for each in of_arm] for arm, of_arm in arms.items()},
+                G_s=measured_G_s(baseline_calibration(config)),
+                draft_s=draft_times(draft_calibration(config)) if needs_draft_times(config) else {},
+                on_run=lambda name, run: tracker.log({f"{name[:4]}/{key}": value for key, value in run.items()}),
+                on_trajectory=self._on_trajectory(tracker, cell.cell_id),
+            )
+            shared = ("time_saved_pct", "noise_pct", "predicted_time_saved_pct", "latency_mean_s")
+            tracker.log({f"cell/{key}": metrics[key] for key in shared})
         predicted = metrics["predicted_time_saved_pct"]
         self._done(
             cell,
@@ -201,15 +222,14 @@ class JobRunner:
                 time.sleep(POLL_S)  # noqa: ASYNC251 - the loop's time may be virtual, the other process's is not
                 await asyncio.sleep(0)
 
-    async def _provide(self, settings: list[build.ServerSettings], config: Config) -> list[Any]:
+    async def _provide(self, settings: list[build.ServerSettings], config: Config) -> list[ModelServer]:
         is_start = not set(settings) <= set(self._pool.running)
         with self._display.paused() if is_start else nullcontext():
             return await self._pool.provide(settings, Path(config.output) / self._logs, config.backend.target_port)
 
-    def _on_trajectory(self, config: Config, label: str) -> Callable[[Trajectory], None]:
+    def _on_trajectory(self, tracker: Tracker, label: str) -> Callable[[Trajectory], None]:
         started_s = now_s()
         num_done = num_tokens = 0
-        tracker = self._trackers.of(config)
 
         def log(trajectory: Trajectory) -> None:
             nonlocal num_done, num_tokens

@@ -4,7 +4,8 @@ import functools
 import hashlib
 import itertools
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -80,6 +81,18 @@ def expand(node: Any) -> list[Cell]:
         for block in range(config.scale.num_blocks)
         for setting, label, setting_id in found
     ]
+
+
+def sweep_id(cells: Iterable[Cell]) -> str:
+    """Return a name that stands for these cells in their folders, the same whenever the same command is given again: of
+    letters, digits and `._-`, at most 100."""
+    by_output: dict[str, Config] = {}
+    digest = hashlib.sha256()
+    for cell in cells:
+        by_output.setdefault(cell.config.output, cell.config)
+        digest.update(f"{Path(cell.config.output).resolve()}/{cell.cell_id}\n".encode())
+    names = dict.fromkeys(name for config in by_output.values() for name in (config.scale.name, config.experiment))
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', '-'.join(names))[:89]}-{digest.hexdigest()[:10]}"
 
 
 def _plain(value: Any) -> Any:

@@ -104,9 +104,11 @@ def _draw_ours(upper: Axes, lower: Axes, lines: list[Series]) -> None:
     for line, colour in zip(lines, style.colours(lines), strict=True):
         for arm, look in style.ARM_LINES.items():
             style.draw_intervals(upper, [(point.latency_s, point.arms[arm]) for point in line.points], colour, look)
-        for point in line.points:
-            if point.noise_pct is not None:
-                lower.vlines(point.latency_s, -point.noise_pct, point.noise_pct, color=colour, linewidth=7, alpha=0.2)
+        noise = [
+            (each.latency_s, -each.noise_pct, each.noise_pct) for each in line.points if each.noise_pct is not None
+        ]
+        if noise:
+            lower.vlines(*zip(*noise, strict=True), color=colour, linewidth=7, alpha=0.2)
         look = style.ARM_LINES["speculative"]
         gains = [(point.latency_s, point.gain_pct) for point in line.points if point.noise_pct is not None]
         style.draw_intervals(lower, gains, colour, look)

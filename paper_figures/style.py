@@ -81,9 +81,9 @@ def draw_intervals(axes: Axes, points: Sequence[tuple[float, Interval]], colour:
     """Draw a line through the means, and an upright line for each interval that there is."""
     mids = [math.nan if interval.mid is None else interval.mid for _, interval in points]
     axes.plot([x for x, _ in points], mids, color=colour, **look)
-    for x, interval in points:
-        if interval.low is not None and interval.high is not None:
-            axes.vlines(x, interval.low, interval.high, color=colour, linewidth=0.9)
+    drawn = [(x, each.low, each.high) for x, each in points if each.low is not None and each.high is not None]
+    if drawn:  # as one collection: hundreds of them take seconds
+        axes.vlines(*zip(*drawn, strict=True), color=colour, linewidth=0.9)
 
 
 def interval_handle() -> Line2D:

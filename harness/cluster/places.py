@@ -10,13 +10,13 @@ from harness.cluster.remote import in_processes
 from harness.cluster.slurm import submitted
 from harness.cluster.watch import Watch
 from harness.display import Display
-from harness.experiment import Experiment, pace_of
+from harness.experiment import Experiment, pace_of, sweep_id_of
 from harness.job_runner import JobRunner
 from harness.jobs import Job, jobs_of
 from harness.jobs_config import JobsConfig, JobsPlace
 from harness.progress import Pace
 from harness.sweep import Cell
-from harness.tracking import Trackers
+from harness.tracking.trackers import Trackers
 from precall.errors import ConfigError
 
 
@@ -30,9 +30,9 @@ def run_in_place(experiments: Sequence[Experiment], console: Console, on_cell: C
     display = Display("sweep", num_cells, console, num_found=num_cells - len(missing))
     pace = pace_of(experiments)
     jobs = jobs_of(missing)
-    config = experiments[0].config.jobs
+    config, sweep_id = experiments[0].config.jobs, sweep_id_of(experiments)
     if config.place is JobsPlace.here:
-        _run_here(jobs, display, pace, on_cell)
+        _run_here(jobs, sweep_id, display, pace, on_cell)
         return
     check_shared_machine(jobs, config)
     if any(job.num_gpus for job in jobs):
@@ -40,21 +40,18 @@ def run_in_place(experiments: Sequence[Experiment], console: Console, on_cell: C
     watch = Watch(missing, display, pace, on_cell)
     with display.shown(), watch.looking():
         if config.place is JobsPlace.joblib:
-            in_processes(jobs, config.num_processes)
+            in_processes(jobs, sweep_id, config.num_processes)
         else:
-            submitted(jobs, config, console)
+            submitted(jobs, sweep_id, config, console)
 
 
-def _run_here(jobs: Sequence[Job], display: Display, pace: Pace, on_cell: Callable[[Cell], None]) -> None:
+def _run_here(
+    jobs: Sequence[Job], sweep_id: str, display: Display, pace: Pace, on_cell: Callable[[Cell], None]
+) -> None:
     if (problem := gpu_problem(max(job.num_gpus for job in jobs))) is not None:
         raise ConfigError(problem)
-    trackers, exit_code = Trackers(), 1
-    try:
-        with display.shown():
-            JobRunner(display=display, trackers=trackers, pace=pace, on_cell=on_cell).run(jobs)
-        exit_code = 0
-    finally:
-        trackers.finish(exit_code)
+    with display.shown():
+        JobRunner(display=display, trackers=Trackers(sweep_id, display.line), pace=pace, on_cell=on_cell).run(jobs)
 
 
 def check_shared_machine(jobs: Sequence[Job], config: JobsConfig) -> None:

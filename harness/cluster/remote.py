@@ -22,7 +22,7 @@ from harness.jobs import Job
 from harness.metrics.comparison import MeasurementError
 from harness.progress import Pace
 from harness.records import manifests_in
-from harness.tracking import Trackers
+from harness.tracking.trackers import Trackers
 from harness.versions import check_versions
 from precall.errors import BackendError, ConfigError
 
@@ -38,8 +38,9 @@ class Outcome:
 class RemoteJob:
     """A job, to be called in another process. Says how far it is in `logs/JOB/progress.log` of its results."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, sweep_id: str) -> None:
         self.job = job
+        self.sweep_id = sweep_id
         self.command = sys.argv
 
     def __call__(self) -> Outcome:
@@ -47,20 +48,17 @@ class RemoteJob:
         job, logs = self.job, f"logs/{self.job.name}"
         folder = Path(job.config.output) / logs
         folder.mkdir(parents=True, exist_ok=True)
-        trackers, exit_code = Trackers(), 1
         with (folder / "progress.log").open("a", encoding="utf-8", buffering=1) as file:
             display = Display(job.name, len(job.cells), Console(file=file, width=200))
+            trackers = Trackers(self.sweep_id, display.line)
             runner = JobRunner(display=display, trackers=trackers, pace=Pace(), on_cell=lambda _: None, logs=logs)
             try:
                 check_machine(job)
                 with preemptible(runner):
                     runner.run([job])
-                exit_code = 0
             except (BackendError, ConfigError, MeasurementError, OSError) as error:
                 display.line(str(error))
                 return Outcome(job=job.name, error=f"on {socket.gethostname()}: {error}")
-            finally:
-                trackers.finish(exit_code)
         return Outcome(job=job.name)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
@@ -106,12 +104,12 @@ def check_machine(job: Job) -> None:
         check_versions(Path(output), manifests_in(Path(output)), [config])
 
 
-def in_processes(jobs: Sequence[Job], num_processes: int) -> None:
+def in_processes(jobs: Sequence[Job], sweep_id: str, num_processes: int) -> None:
     """Run jobs in processes of this machine, each dealt out to all of them. Raises BackendError when all have ended and
     one with an error."""
     dealt = [part for job in jobs for part in job.dealt(num_processes)]
     try:
-        outcomes: Any = Parallel(n_jobs=num_processes)(delayed(RemoteJob(part))() for part in dealt)
+        outcomes: Any = Parallel(n_jobs=num_processes)(delayed(RemoteJob(part, sweep_id))() for part in dealt)
     except TerminatedWorkerError as error:
         raise BackendError(f"A process of jobs=joblib has been killed: {error}") from error
     check_outcomes(outcomes)

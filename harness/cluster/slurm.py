@@ -20,7 +20,7 @@ from precall.errors import BackendError, ConfigError
 POLL_S = 1.0
 
 
-def submitted(jobs: Sequence[Job], config: JobsConfig, console: Console) -> None:
+def submitted(jobs: Sequence[Job], sweep_id: str, config: JobsConfig, console: Console) -> None:
     """Submit jobs and wait for all. One that is queued or runs already is not submitted again. Raises BackendError when
     all have ended and one with an error.
 
@@ -35,7 +35,7 @@ def submitted(jobs: Sequence[Job], config: JobsConfig, console: Console) -> None
         if name in queued:
             handles[job.name] = submitit.SlurmJob(folder=folder / "%j", job_id=queued[name])
         else:
-            handles[job.name] = _submit(job, name, config, folder)
+            handles[job.name] = _submit(RemoteJob(job, sweep_id), name, config, folder)
         state = "is queued already as" if name in queued else "submitted as"
         console.print(f"{job.name}: {len(job.cells)} cells, {state} job {handles[job.name].job_id}", highlight=False)
     try:
@@ -53,7 +53,8 @@ def queue_name(job: Job) -> str:
     return f"precall-{hashlib.sha256(folder.encode()).hexdigest()[:6]}-{job.name}"
 
 
-def _submit(job: Job, name: str, config: JobsConfig, folder: Path) -> Any:
+def _submit(remote: RemoteJob, name: str, config: JobsConfig, folder: Path) -> Any:
+    job = remote.job
     try:
         if config.place is JobsPlace.slurm:
             executor = submitit.AutoExecutor(folder / "%j", "slurm", slurm_max_num_timeout=config.max_requeues)
@@ -63,7 +64,7 @@ def _submit(job: Job, name: str, config: JobsConfig, folder: Path) -> Any:
             executor.update_parameters(
                 timeout_min=config.timeout_min, signal_delay_s=config.signal_delay_s, gpus_per_node=job.num_gpus
             )
-        return executor.submit(RemoteJob(job))
+        return executor.submit(remote)
     except (RuntimeError, ValueError, FailedJobError) as error:
         raise ConfigError(
             f"jobs.place is {config.place.value}; {job.name} could not be submitted: {error}. Correct what it names, "

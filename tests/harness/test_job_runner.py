@@ -21,7 +21,7 @@ from harness.progress import Pace
 from harness.records import RunFolder
 from harness.schema import Config
 from harness.sweep import Cell
-from harness.tracking import Trackers
+from harness.tracking.trackers import Trackers
 from precall.errors import BackendError
 from tests.harness.configs import cells_of
 
@@ -92,7 +92,7 @@ def run(jobs: list[Job]) -> list[Cell]:
     """Run the jobs and return the cells that are finished then, in that order."""
     finished: list[Cell] = []
     display = Display("sweep", 1, Console(quiet=True))
-    JobRunner(display=display, trackers=Trackers(), pace=Pace(), on_cell=finished.append).run(jobs)
+    JobRunner(display=display, trackers=Trackers("a sweep", print), pace=Pace(), on_cell=finished.append).run(jobs)
     return finished
 
 

@@ -1,107 +1,50 @@
 """A sweep in virtual time that is killed, or run by two processes at once: the tables are those of an undisturbed run,
-and no cell is finished twice."""
+and no cell is finished twice. `make kill-check` does the same with processes as a user starts them."""
 
-import os
-import random
-import signal
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
-from harness.records import MANIFEST, RunFolder
+from harness.kill_check.check import check
+from harness.kill_check.journal import FINISHED, count, journalled, read_journal
 from tests.harness.command_line import run_here
+from tests.harness.configs import cells_of
+from tests.harness.kill_check.forks import Fork
 
 SWEEP = (
     *("experiment=fig1", "scale=smoke", "backend=simulated", "tracker=disabled", "scale.num_agents=2"),
     *("scale.latencies=[0.0,0.5,1.0]", "+grid={workload.hit_rate:[0.3,1.0]}"),
 )
 NUM_CELLS = 12
-NUM_KILLS = 5
-STARTED_S = 30.0
 
 
-def start(output: Path) -> int:
-    """Start the sweep in a fork of this process, which writes what it finishes to `finished`, and return its id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 99
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(RunFolder, "finish", noting(RunFolder.finish, output.with_suffix(".finished")))
-            code = run_here(*SWEEP, f"output={output}", bench_folder=output.with_suffix(".bench"))
-    finally:
-        os._exit(code)
+def start(output: Path, journal: Path) -> Fork:
+    def work() -> int:
+        with journalled(journal):
+            return run_here(*SWEEP, f"output={output}", bench_folder=output.with_suffix(".bench"))
+
+    return Fork(work)
 
 
-def noting(finish: Callable[..., None], file: Path) -> Callable[..., None]:
-    def noted(folder: RunFolder, status: str, error: str | None = None) -> None:
-        finish(folder, status, error)
-        with file.open("a") as finished:
-            finished.write(f"{folder.path.name}\n")
-
-    return noted
-
-
-def wait(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def test_a_sweep_that_is_killed_five_times_ends_with_the_files_and_tables_of_an_undisturbed_one(tmp_path: Path) -> None:
+    report = check(start, cells_of(*SWEEP), tmp_path, num_kills=5, seed=7)
+    assert report.problems == ()
+    assert (report.num_cells, report.num_kills) == (NUM_CELLS, 5)
+    assert report.num_kills_in_a_cell > 0
+    assert report.num_server_starts == report.num_distinct_servers == 2
+    assert report.num_compared_files == 6 * NUM_CELLS
 
 
-def num_finished(output: Path) -> int:
-    return len(list(output.glob(f"*/{MANIFEST}")))
-
-
-def finished_once(output: Path) -> set[str]:
-    """Return the folders that were finished, none of them twice."""
-    counts = Counter(output.with_suffix(".finished").read_text().split())
-    assert set(counts.values()) == {1}, counts
-    return set(counts)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("undisturbed") / "out"
-    assert run_here(*SWEEP, f"output={output}", bench_folder=output.with_suffix(".bench")) == 0
-    return output
-
-
-def assert_same_tables(output: Path, other: Path) -> None:
-    tables = [pd.read_parquet(each / "cells.parquet") for each in (output, other)]
-    assert len(tables[0]) == NUM_CELLS
-    pd.testing.assert_frame_equal(*tables)
-
-
-def test_a_sweep_that_is_killed_five_times_ends_with_the_tables_of_an_undisturbed_one(
-    undisturbed: Path, tmp_path: Path
-) -> None:
-    output, rng = tmp_path / "out", random.Random(7)
-    for _ in range(NUM_KILLS):
-        pid = start(output)
-        wanted = num_finished(output) + rng.randrange(2)
-        until_s = time.monotonic() + STARTED_S
-        while num_finished(output) < wanted and time.monotonic() < until_s:
-            time.sleep(0.002)
-        time.sleep(rng.uniform(0.0, 0.05))
-        kept = {file: file.read_bytes() for file in output.glob(f"*/{MANIFEST}")}
-        os.kill(pid, signal.SIGKILL)
-        assert wait(pid) == -signal.SIGKILL, "it was at work"
-        assert {file: file.read_bytes() for file in kept} == kept
-    assert num_finished(output) < num_finished(undisturbed)
-    assert wait(start(output)) == 0
-    assert_same_tables(output, undisturbed)
-    assert all(RunFolder(output / name).is_finished for name in finished_once(output))
-    left = [path.name for path in (output / "running").iterdir()]
-    assert not [name for name in left if name.startswith("mean_g")], "what the killed ones left of cells"
-
-
-def test_two_processes_at_once_share_a_sweep_and_finish_each_cell_once(undisturbed: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out"
-    codes = [wait(pid) for pid in (start(output), start(output))]
+def test_two_processes_at_once_share_a_sweep_and_finish_each_cell_once(tmp_path: Path) -> None:
+    output, journal = tmp_path / "out", tmp_path / "journal"
+    codes = [process.wait() for process in [start(output, journal), start(output, journal)]]
     assert set(codes) <= {0, 1} and 0 in codes, "1: the other was still at a cell when this one had no more to do"
-    assert len([name for name in finished_once(output) if name.startswith("mean_g")]) == NUM_CELLS
-    assert wait(start(output)) == 0
-    assert_same_tables(output, undisturbed)
+    finished = count(read_journal(journal), FINISHED)
+    assert set(finished.values()) == {1}, finished
+    assert Counter(name.startswith("mean_g") for name in finished)[True] == NUM_CELLS
+    assert start(output, journal).wait() == 0
+    alone = tmp_path / "alone"
+    assert start(alone, tmp_path / "other").wait() == 0
+    tables = [pd.read_parquet(each / "cells.parquet") for each in (output, alone)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)

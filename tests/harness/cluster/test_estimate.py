@@ -1,10 +1,13 @@
 """Estimates: by finished cells where there are some, by the calibrated simulator where there are none."""
 
+import re
+
 import pytest
 
 from harness.cluster.estimate import NUM_RUNS, START_S, _generation_s, estimate, total_text
 from harness.jobs import jobs_of
 from harness.progress import Pace
+from harness.provenance import ROOT
 from tests.harness.configs import cells_of
 
 
@@ -48,3 +51,13 @@ def test_the_line_names_origin_jobs_time_and_gpu_hours(gpus: None) -> None:
     text = total_text([estimate(job, Pace())])
     assert text.startswith("estimate (modelled): jobs: 1, the longest ")
     assert text.endswith("GPU-hours")
+
+
+def test_the_page_says_what_the_grid_of_the_paper_is_estimated_to_take(gpus: None) -> None:
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    (job,) = jobs_of(cells_of("experiment=fig1_paper"))
+    found = estimate(job, Pace())
+    (gpu_hours,) = re.findall(r"fig1_paper: (\d+) GPU-hours", page)
+    (minutes,) = re.findall(r"run again, (\d+) minutes of the paper's \(modelled\)", page)
+    assert round(found.gpu_hours) == int(gpu_hours)
+    assert round((found.seconds - START_S) / len(job.cells) / 60.0) == int(minutes)

@@ -122,12 +122,12 @@ def test_preemption_while_a_tools_code_runs_is_not_taken_for_its_error(
     try:
         monkeypatch.setattr(job_runner, "run_cell", run_preempted)
         with pytest.raises(SystemExit):
-            RemoteJob(job)()
+            RemoteJob(job, "a sweep")()
         assert signal.getsignal(signal.SIGUSR2) is queue_again
     finally:
         signal.signal(signal.SIGUSR2, handler)
     assert not any(folder_of(cell).is_finished for cell in job.cells)
-    assert RemoteJob(job)().error is None
+    assert RemoteJob(job, "a sweep")().error is None
     events = [event for cell in job.cells for run in folder_of(cell).read_events().values() for event in run]
     settled = [event.data["is_error"] for event in events if event.kind is EventKind.CALL_SETTLED]
     assert settled and not any(settled)

@@ -50,7 +50,7 @@ def test_the_script_asks_for_the_node_the_time_the_signal_and_to_be_queued_again
     monkeypatch.setattr("harness.cluster.slurm._outcomes", lambda handles: [Outcome(job="a")])
     given = ("jobs.partition=gpu", "jobs.account=me", "jobs.constraint=a100", "jobs.setup=[module load cuda]")
     (job,) = paper_jobs(f"output={tmp_path}/out", *given)
-    submitted([job], job.config.jobs, CONSOLE)
+    submitted([job], "a sweep", job.config.jobs, CONSOLE)
     (script,) = slurm.scripts
     wanted = (
         *("gpus-per-node=4", "cpus-per-task=32", "mem=240GB", "time=720", "signal=USR2@120", "requeue"),
@@ -75,9 +75,9 @@ def test_a_job_that_is_queued_is_waited_for_and_not_submitted_again(
     (same_elsewhere,) = paper_jobs(f"output={tmp_path}/other/out")
     assert job.name == same_elsewhere.name
     slurm.queue("77", queue_name(job))
-    submitted([job], job.config.jobs, CONSOLE)
+    submitted([job], "a sweep", job.config.jobs, CONSOLE)
     assert (slurm.scripts, waited_for[job.name].job_id) == ([], "77")
-    submitted([same_elsewhere], job.config.jobs, CONSOLE)
+    submitted([same_elsewhere], "a sweep", job.config.jobs, CONSOLE)
     assert len(slurm.scripts) == 1, "results that go elsewhere are another job"
 
 
@@ -92,14 +92,14 @@ def test_interrupted_it_says_how_to_end_the_jobs(
     slurm.queue("77", queue_name(job))
     console = Console(record=True, quiet=False, file=(tmp_path / "said").open("w"))
     with pytest.raises(KeyboardInterrupt):
-        submitted([job], job.config.jobs, console)
+        submitted([job], "a sweep", job.config.jobs, console)
     assert "to end them: scancel 77" in console.export_text()
 
 
 def test_where_there_is_no_slurm_the_remedy_is_named(gpus: None, everything_is_fetched: None) -> None:
     (job,) = paper_jobs()
     with pytest.raises(ConfigError, match=r"squeue is not here; submit from a login node .*jobs=here"):
-        submitted([job], job.config.jobs, CONSOLE)
+        submitted([job], "a sweep", job.config.jobs, CONSOLE)
 
 
 def test_a_cluster_that_refuses_a_job_is_quoted(
@@ -108,7 +108,7 @@ def test_a_cluster_that_refuses_a_job_is_quoted(
     (slurm.folder / "bin" / "sbatch").write_text("#!/bin/bash\necho 'invalid partition specified: moon' >&2\nexit 1\n")
     (job,) = paper_jobs(f"output={tmp_path}/out", "jobs.partition=moon")
     with pytest.raises(ConfigError, match=r"could not be submitted: .*invalid partition specified: moon"):
-        submitted([job], job.config.jobs, CONSOLE)
+        submitted([job], "a sweep", job.config.jobs, CONSOLE)
 
 
 def test_a_squeue_that_fails_ends_it_before_anything_is_submitted(
@@ -117,7 +117,7 @@ def test_a_squeue_that_fails_ends_it_before_anything_is_submitted(
     (slurm.folder / "bin" / "squeue").write_text("#!/bin/bash\necho 'no controller' >&2\nexit 1\n")
     (job,) = paper_jobs(f"output={tmp_path}/out")
     with pytest.raises(BackendError, match="squeue cannot say what is queued: no controller"):
-        submitted([job], job.config.jobs, CONSOLE)
+        submitted([job], "a sweep", job.config.jobs, CONSOLE)
     assert slurm.scripts == []
 
 
@@ -127,7 +127,7 @@ def test_weights_that_offline_nodes_would_lack_are_named_before_anything_is_subm
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     (job,) = paper_jobs(f"output={tmp_path}/out")
     with pytest.raises(ConfigError, match=r"openai/gpt-oss-120b is not in the cache of the hub.*make fetch"):
-        submitted([job], job.config.jobs, CONSOLE)
+        submitted([job], "a sweep", job.config.jobs, CONSOLE)
     assert slurm.scripts == []
 
 
