@@ -25,7 +25,7 @@ from harness.cell import folder_of, run_cell
 from harness.display import Display
 from harness.metrics.costs import draft_price
 from harness.records import check_space
-from harness.schema import Config, DraftPlace, Speculation, TrackerMode
+from harness.schema import Config, DraftKind, DraftPlace, Speculation, TrackerMode
 from harness.servers import ServerPool
 from harness.sweep import Cell
 from harness.tracking import NoTracker, Tracker, WandbTracker
@@ -62,14 +62,16 @@ ServersOfArms = dict[str, list[build.ServerSettings]]
 
 
 def _servers_of_arms(config: Config) -> ServersOfArms:
-    has_draft = config.speculation.mode is not Speculation.off and config.draft.place is not DraftPlace.elsewhere
+    without_server = (DraftPlace.elsewhere, DraftPlace.in_process)
+    has_draft = config.speculation.mode is not Speculation.off and config.draft.place not in without_server
     drafts = build.draft_servers(config) if has_draft else []
     targets = {"base": build.target_server(config), "spec": build.speculative_target_server(config)}
     return {arm: [target, *drafts] for arm, target in targets.items()}
 
 
 def _needs_draft_times(config: Config) -> bool:
-    return config.model.is_replay and config.speculation.mode is not Speculation.off
+    has_model = config.draft.kind is DraftKind.model
+    return config.model.is_replay and config.speculation.mode is not Speculation.off and has_model
 
 
 class Experiment:

@@ -16,6 +16,13 @@ class DraftPlace(Enum):
     elsewhere = "elsewhere"  # recorded answers arrive after the time they took alone on this machine
     colocated = "colocated"  # a second server at work beside the target, on the same machine
     dedicated = "dedicated"  # servers at work on GPUs of their own, as in the paper
+    in_process = "in_process"  # with the agents: a draft without a model
+
+
+class DraftKind(Enum):
+    model = "model"
+    pattern = "pattern"  # what has followed in such places before: precall/drafts/pattern.py
+    oracle = "oracle"  # is told the recorded calls of the target: precall/drafts/oracle.py
 
 
 class Speculation(Enum):
@@ -83,23 +90,30 @@ class ModelConfig:
 
 @dataclass(kw_only=True)
 class DraftConfig:
+    """A draft. One without a model is in the agents' process, and `model` is its name alone. The oracle is right in a
+    share `alpha` of the calls, and answers after `delay_s`."""
+
     name: str = MISSING
+    kind: DraftKind = DraftKind.model
     place: DraftPlace = MISSING
     model: ModelConfig = field(default_factory=ModelConfig)
     num_samples: int = 1
     num_replicas: int = 1
+    alpha: float = 1.0
+    delay_s: float = 0.0
 
 
 @dataclass(kw_only=True)
 class SimulatedEngineConfig:
     """What a simulated engine costs and holds: see harness/backends/simulated/rates.py. `overhead_s` is that of a
-    message between client and engine, one way."""
+    message between client and engine, one way, `stream_token_s` that of a generated token, on a shared core alone."""
 
     step_s: float = MISSING
     sequence_s: float = 0.0
     context_token_s: float = 0.0
     prefill_token_s: float = 0.0
     overhead_s: float = 0.0
+    stream_token_s: float = 0.0
     max_batched_tokens: int = 2048
     block_size: int = 128
     num_blocks: int = 1_000_000
@@ -114,7 +128,8 @@ class BackendConfig:
     `is_residency` (O3) and `is_drafting` (O2, at most `num_speculative_tokens` a step) switch the engine side on: then
     the speculative arm has a server of its own with the tool cache, and the baseline one without, equal in all else.
 
-    Kind simulated has models of engines, `simulated_target` and `simulated_draft`, and takes no real time."""
+    Kind simulated has models of engines, `simulated_target` and `simulated_draft`, and takes no real time. With
+    `is_core_shared` the target's messages and a colocated draft share one core, as on a machine with two."""
 
     name: str = MISSING
     kind: BackendKind = BackendKind.vllm
@@ -132,6 +147,7 @@ class BackendConfig:
     is_drafting: bool = False
     num_speculative_tokens: int = 32
     start_timeout_s: float = 600.0
+    is_core_shared: bool = False
     simulated_target: SimulatedEngineConfig | None = None
     simulated_draft: SimulatedEngineConfig | None = None
 
@@ -327,12 +343,15 @@ def check(config: Config) -> None:
             f"draft.place is elsewhere and model {config.model.name} is live; a draft elsewhere answers from a "
             "recording. Use draft=colocated, or a model that replays."
         )
-    if config.model.is_replay != config.draft.model.is_replay and speculates:
+    has_model = config.draft.kind is DraftKind.model
+    if config.model.is_replay != config.draft.model.is_replay and speculates and has_model:
         raise ConfigError(
             f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {config.draft.model.is_replay}; "
             "both must replay or neither."
         )
     _check_workload(config)
+    if speculates:
+        _check_draft_without_model(config)
     draft = config.draft
     if speculates and not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:
         raise ConfigError(
@@ -360,6 +379,30 @@ def check(config: Config) -> None:
         )
     if backend.kind is BackendKind.external and not backend.url:
         raise ConfigError("backend.url is empty; an external backend needs the endpoint's address, which ends in /v1.")
+
+
+def _check_draft_without_model(config: Config) -> None:
+    draft = config.draft
+    has_model = draft.kind is DraftKind.model
+    if has_model == (draft.place is DraftPlace.in_process):
+        raise ConfigError(
+            f"draft.kind is {draft.kind.value} and draft.place is {draft.place.value}; a draft is in_process if and "
+            "only if it has no model. Use draft=pattern or draft=oracle, or another place."
+        )
+    if not has_model and draft.num_samples != 1:
+        raise ConfigError(
+            f"draft.num_samples is {draft.num_samples} and draft.kind is {draft.kind.value}, which gives one sample. "
+            "Leave it 1."
+        )
+    if draft.kind is DraftKind.oracle and not config.model.is_replay:
+        raise ConfigError(
+            f"draft.kind is oracle and model {config.model.name} is live; an oracle is told the calls of a recording. "
+            "Use a model that replays."
+        )
+    if not 0.0 <= draft.alpha <= 1.0:
+        raise ConfigError(f"draft.alpha is {draft.alpha}; it must be in [0, 1].")
+    if not 0.0 <= draft.delay_s < float("inf"):
+        raise ConfigError(f"draft.delay_s is {draft.delay_s}; it must be 0 or more.")
 
 
 def _check_workload(config: Config) -> None:
@@ -395,10 +438,11 @@ def _check_simulated(config: Config) -> None:
             f"backend.kind is simulated and model {config.model.name} is live; a simulated engine follows "
             "trajectories. Use a model that replays."
         )
-    if config.speculation.mode is not Speculation.off and config.draft.place is DraftPlace.colocated:
+    is_colocated = config.speculation.mode is not Speculation.off and config.draft.place is DraftPlace.colocated
+    if is_colocated and not config.backend.is_core_shared:
         raise ConfigError(
-            "draft.place is colocated and backend.kind is simulated; simulated engines do not share a machine. Use "
-            "draft=elsewhere, or draft.place=dedicated."
+            "draft.place is colocated, backend.kind is simulated and backend.is_core_shared is false; then simulated "
+            "engines share nothing. Set backend.is_core_shared=true, or use draft=elsewhere or draft.place=dedicated."
         )
 
 

@@ -1,8 +1,10 @@
 """Reads the evidence that figures draw: our cells and the published numbers. Nothing else opens a file of results."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -41,6 +43,14 @@ def load_cells(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
     if repeated:
         raise ConfigError(f"{name} holds a block of {repeated} twice; blocks must differ. Remove the folder and rerun.")
     return cells.sort_values(["setting", "block"], ignore_index=True)
+
+
+def load_bench(file: Path, *, target: str) -> dict[str, Any]:
+    """Return the object that a bench has left in `file`; `target` is the command that makes it. Raises ConfigError
+    where there is none."""
+    if not Path(file).is_file():
+        raise ConfigError(f"{shown(file)} is missing; run `{target}` first.")
+    return json.loads(Path(file).read_text(encoding="utf-8"))
 
 
 def load_paper(name: str) -> pd.DataFrame:

@@ -47,11 +47,11 @@ class SimulatedTarget:
         index, self._next_turn = self._next_turn, self._next_turn + 1
         script, server = self._script, self._server
         sent_s = now_s()
-        await asyncio.sleep(server.overhead_s)
+        await server.message()
         sequence = await server.generate(
             script.path(messages), script.turns[index].num_tokens, key=script.generated_key(index)
         )
-        await asyncio.sleep(server.overhead_s)
+        await server.message()
         assert sequence.first_token_s is not None, "a sequence that has ended gave a first token"
         first_token_s = sequence.first_token_s + server.overhead_s
         yield generation_of(
@@ -98,7 +98,7 @@ class SimulatedDraft:
             await asyncio.gather(*asked, return_exceptions=True)
 
     async def _ask(self, path: tuple[Segment, ...], num_tokens: int, numbers: list[int]) -> list[int]:
-        await asyncio.sleep(self._server.overhead_s)
+        await self._server.message(num=len(numbers))  # each sample is a request of its own
         await self._server.generate(path, num_tokens, num_samples=len(numbers))
-        await asyncio.sleep(self._server.overhead_s)
+        await self._server.message(num=len(numbers))
         return numbers

@@ -1,0 +1,148 @@
+"""Measured cells as the check takes them: what was run in each, and what its runs showed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from agents.task import Task
+from harness import build
+from harness.backends.simulated.participants import Scripts
+from harness.backends.simulated.recorded import script_of
+from harness.backends.simulated.script import Script, ScriptedSample, ScriptedTurn
+from harness.calibration import DraftTimes, draft_calibration, draft_times
+from harness.latency import Latency
+from harness.metrics.comparison import task_id_of
+from harness.replay.rendering import Renderer
+from harness.replay.trajectories import RecordedTurn, read_trajectories
+from harness.schema import Config, SimulatedEngineConfig, Speculation, to_config
+from harness.tables import CELLS
+from harness.what_if.evidence import block_size_of, read_run
+from precall.errors import ConfigError
+from precall.events import Event, EventKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredCell:
+    """One finished cell: its row in the experiment's table, what its agents worked on, and the events of its runs.
+    `draft_s` are the times of the draft alone by task, turn and sample; empty where they were not measured, as those
+    of a live draft. `block_size` is that of the servers' prefix caches (any number where they have none)."""
+
+    row: Mapping[str, Any]
+    config: Config
+    tasks: Sequence[Task]
+    scripts: Scripts
+    latency: Latency
+    draft_s: DraftTimes
+    block_size: int
+    runs: Mapping[str, Sequence[Event]]
+
+    def runs_of(self, arm: str) -> list[Sequence[Event]]:
+        """The events of the runs of one arm (base, spec)."""
+        return [events for name, events in self.runs.items() if name.startswith(arm)]
+
+    @property
+    def agents(self) -> list[list[str]]:
+        """The tasks of each agent, by their ids."""
+        size = self.config.agent.tasks_per_agent
+        return [[t.task_id for t in self.tasks[i * size : (i + 1) * size]] for i in range(self.config.agent.num_agents)]
+
+
+def read_cells(folder: Path) -> list[MeasuredCell]:
+    """Return the cells of an experiment's folder under results/runs, in the order of its table.
+
+    Raises ConfigError where there is no table, or a cell has left no events.
+    """
+    if not (folder / CELLS).is_file():
+        raise ConfigError(
+            f"{folder} holds no {CELLS}; name an experiment's folder in results/runs, such as "
+            "results/runs/local/simulator_check."
+        )
+    rows = pd.read_parquet(folder / CELLS).to_dict("records")
+    return [_read(folder, {str(key): value for key, value in row.items()}) for row in rows]
+
+
+def _read(folder: Path, row: Mapping[str, Any]) -> MeasuredCell:
+    path = folder / row["cell_id"]
+    raw, runs = read_run(path)
+    config = replace(to_config(OmegaConf.merge(OmegaConf.structured(Config), raw)), output=str(folder))
+    if config.speculation.mode is Speculation.off:
+        raise ConfigError(f"{path} compares the baseline with itself; there is no time saved to predict.")
+    tasks = build.tasks_of(config, f"block {row['block']}")
+    latency = replace(config.latency, mean_s=row["latency_mean_s"], mean_g=None)
+    return MeasuredCell(
+        row=row,
+        config=config,
+        tasks=tasks,
+        scripts=_with_prompts(_scripts_of(config, path, tasks), runs["base-1"]),
+        latency=build.latency_of(replace(config, latency=latency), None),
+        draft_s=_draft_s(config),
+        block_size=block_size_of(path, raw["backend"]) or SimulatedEngineConfig.block_size,
+        runs=runs,
+    )
+
+
+def _draft_s(config: Config) -> DraftTimes:
+    if not config.model.is_replay:
+        return {}
+    calibration = draft_calibration(config)
+    if calibration.folder.is_finished:
+        return draft_times(calibration)
+    raise ConfigError(f"{calibration.folder.path} is missing, the draft alone; run the experiment again.")
+
+
+def _scripts_of(config: Config, path: Path, tasks: Sequence[Task]) -> Scripts:
+    """Return what the models said: of a replay what it follows, of live models what they said with speculation."""
+    target, draft = build.renderer_of(config.model), build.renderer_of(config.draft.model)
+    if config.model.is_replay:
+        recorded = build.trajectories_of(config, list(tasks))
+        scripts = {task.task_id: script_of(task, recorded[task.task_id], target, draft) for task in tasks}
+        return Scripts(recorded=recorded, scripts=scripts)
+    found = read_trajectories(path / "trajectories-spec-1.jsonl").trajectories
+    recorded = {trajectory.task_id: trajectory for trajectory in found}
+    if missing := [task.task_id for task in tasks if task.task_id not in recorded]:
+        raise ConfigError(f"{path} has no trajectory of {missing[0]} that can be followed; leave this cell out.")
+    scripts = {}
+    for task in tasks:
+        turns = recorded[task.task_id].turns
+        script = script_of(task, recorded[task.task_id], target, draft)
+        said = [
+            _with_all_samples(scripted, turn, target, config.draft.num_samples)
+            for scripted, turn in zip(script.turns, turns, strict=True)
+        ]
+        scripts[task.task_id] = replace(script, turns=tuple(said))
+    return Scripts(recorded=recorded, scripts=scripts)
+
+
+def _with_all_samples(scripted: ScriptedTurn, turn: RecordedTurn, renderer: Renderer, num_samples: int) -> ScriptedTurn:
+    """Return a turn of live models in which each sample has a length: one without a call, or that was cut off before it
+    had said one, is as long as what the target says without its reasoning."""
+    num_tokens = len(renderer.target_tokens(replace(turn, reasoning="")))
+    samples = [sample if sample.calls else replace(sample, num_tokens=num_tokens) for sample in scripted.samples]
+    missing = [ScriptedSample(calls=(), num_tokens=num_tokens)] * (num_samples - len(samples))
+    return replace(scripted, samples=(*samples, *missing))
+
+
+def _with_prompts(scripts: Scripts, events: Sequence[Event]) -> Scripts:
+    """Return scripts whose prompts are as long as the engine counted them in a run, where it did."""
+    counted: dict[str, list[tuple[int, int]]] = {}
+    for event in events:
+        if event.kind is EventKind.GENERATION_FINISHED and event.data["num_prompt_tokens"] is not None:
+            sizes = event.data["num_prompt_tokens"], event.data["num_output_tokens"]
+            counted.setdefault(task_id_of(event), []).append(sizes)
+    said = {
+        task_id: _with_inputs(script, counted[task_id]) if len(counted.get(task_id, ())) == len(script.turns) else script
+        for task_id, script in scripts.scripts.items()
+    }
+    return replace(scripts, scripts=said)
+
+
+def _with_inputs(script: Script, sizes: Sequence[tuple[int, int]]) -> Script:
+    """Return a script with these numbers of prompt and output tokens by turn. What enters the history before a turn is
+    what its prompt has more than the turn before it prompted and said; a template that drops some of it leaves 1."""
+    ends = [0, *(num_prompt + num_output for num_prompt, num_output in sizes)]
+    num_input_tokens = [max(1, num_prompt - end) for (num_prompt, _), end in zip(sizes, ends, strict=False)]
+    return replace(script, num_input_tokens=lambda index, messages: num_input_tokens[index])
