@@ -40,6 +40,8 @@ from precall.rate_limits import RateLimits
 from precall.retries import RetryPolicy
 
 REPLAY_PLUGIN = "harness.replay.plugin:ReplayLogitsProcessor"
+DRAFT_NICENESS = 10
+"""A colocated draft shares its core with the client and the target's API process, which the target's turns wait for."""
 
 ServerSettings = VllmServerSettings | ExternalServerSettings | SimulatedServerSettings
 
@@ -123,7 +125,8 @@ def draft_servers(config: Config) -> list[ServerSettings]:
                 "draft.place is dedicated, which needs GPUs; on this platform use draft=elsewhere or colocated."
             )
         _, others = split_cores()
-        return [_vllm_server(config, config.draft.model, "draft", others[:1], others, ())]
+        draft = _vllm_server(config, config.draft.model, "draft", others[:1], others, ())
+        return [replace(draft, niceness=DRAFT_NICENESS)]
     if config.draft.place is DraftPlace.colocated:
         return [_vllm_server(config, config.draft.model, "draft", (), (), (0,))]
     return [

@@ -141,10 +141,13 @@ class ChatClient:
         sampling: Sampling | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
+        num_choices: int = 1,
     ) -> AsyncGenerator[Any, None]:
-        """Send one request and yield its chunks as they come; `generate` says what is sent and raised. Chunks without a
-        token may come again after a retry."""
+        """Send one request for `num_choices` answers and yield its chunks as they come; `generate` says what is sent
+        and raised. Chunks without a token may come again after a retry. BackendError is raised as well for an endpoint
+        that finishes fewer choices."""
         request: dict[str, Any] = {"model": self.model, "messages": list(messages)}
+        request |= {"n": num_choices} if num_choices > 1 else {}
         request |= {} if sampling is None else sampling.to_openai()
         if tools:
             request["tools"] = [tool.to_openai() for tool in tools]
@@ -172,13 +175,14 @@ class ChatClient:
         import openai
 
         admission = await self._admit(request)
-        usage, num_tokens, is_finished, is_refused = Usage(), 0, False, False
+        usage, num_tokens, is_refused = Usage(), 0, False
+        num_choices, finished = request.get("n", 1), set[int]()
         self.usage.num_requests += 1
         try:
             stream = await self._completions.create(**request, stream=True, stream_options={"include_usage": True})
             async with stream:
                 async for chunk in stream:
-                    is_finished = is_finished or any(choice.finish_reason for choice in chunk.choices)
+                    finished |= {c.index for c in chunk.choices if c.finish_reason and c.index < num_choices}
                     num_tokens += has_token(chunk)
                     usage = usage if chunk.usage is None else Usage.parse(chunk.usage)
                     yield chunk
@@ -195,14 +199,18 @@ class ChatClient:
                 self.usage.count(usage)
                 if admission is not None:
                     admission.num_tokens = usage.num_tokens
-        if not is_finished:
-            raise BackendError(f"{self.base_url} ended the stream of {self.model} without a finish_reason.")
+        if len(finished) < num_choices:
+            raise BackendError(
+                f"{self.base_url} ended the stream of {self.model} without a finish_reason for "
+                f"{num_choices - len(finished)} of {num_choices} choices. Ask an endpoint that knows no n for 1 only."
+            )
 
     async def _admit(self, request: Mapping[str, Any]) -> Admission | None:
         if self._limiter is None:
             return None
         asked_s = now_s()
-        bound = request.get("max_completion_tokens") or request.get("max_tokens") or self.usage.mean_output_tokens
+        limit = request.get("max_completion_tokens") or request.get("max_tokens")
+        bound = limit * request.get("n", 1) if limit else self.usage.mean_output_tokens
         admission = await self._limiter.admit(estimated_tokens(_num_bytes(request)) + bound)
         self.usage.waited_s += now_s() - asked_s
         return admission

@@ -85,10 +85,11 @@ def _has_text(delta: Any) -> bool:
 
 
 class GenerationBuilder:
-    """Adds up the chunks of one stream. `add` takes OpenAI `ChatCompletionChunk` objects in the order of arrival."""
+    """Adds up the chunks of one stream, or of one of its choices, in the order of arrival. `add` takes OpenAI
+    `ChatCompletionChunk` objects."""
 
     def __init__(self, sent_s: float) -> None:
-        self._sent_s = sent_s
+        self.sent_s = sent_s
         self._first_token_s: float | None = None
         self._content: list[str] = []
         self._reasoning: list[str] = []
@@ -104,20 +105,24 @@ class GenerationBuilder:
             self._prompt_token_ids = tuple(prompt_token_ids)
         self._usage = self._usage if chunk.usage is None else Usage.parse(chunk.usage)
         for choice in chunk.choices:
-            delta = choice.delta
-            reasoning = getattr(delta, "reasoning", None) or getattr(delta, "reasoning_content", None)
-            token_ids = getattr(choice, "token_ids", None)
-            if self._first_token_s is None and (delta.content or reasoning or delta.tool_calls or token_ids):
-                self._first_token_s = time_s
-            if token_ids is not None:
-                self._output_token_ids = (self._output_token_ids or []) + list(token_ids)
-            if delta.content:
-                self._content.append(delta.content)
-            if reasoning:
-                self._reasoning.append(reasoning)
-            for part in delta.tool_calls or ():
-                self._add_call_part(part)
-            self._finish_reason = choice.finish_reason or self._finish_reason
+            self.add_choice(choice, time_s)
+
+    def add_choice(self, choice: Any, time_s: float) -> None:
+        """Add a chunk's part of one choice; by itself it tells nothing of the prompt nor of the usage."""
+        delta = choice.delta
+        reasoning = getattr(delta, "reasoning", None) or getattr(delta, "reasoning_content", None)
+        token_ids = getattr(choice, "token_ids", None)
+        if self._first_token_s is None and (delta.content or reasoning or delta.tool_calls or token_ids):
+            self._first_token_s = time_s
+        if token_ids is not None:
+            self._output_token_ids = (self._output_token_ids or []) + list(token_ids)
+        if delta.content:
+            self._content.append(delta.content)
+        if reasoning:
+            self._reasoning.append(reasoning)
+        for part in delta.tool_calls or ():
+            self._add_call_part(part)
+        self._finish_reason = choice.finish_reason or self._finish_reason
 
     def _add_call_part(self, part: Any) -> None:
         call = self._calls.setdefault(part.index, {"id": "", "name": "", "arguments": ""})
@@ -129,10 +134,11 @@ class GenerationBuilder:
     def complete_calls(self) -> tuple[ToolCall, ...]:
         """Return the calls that nothing can be added to: all but the one that is being written, and that one, too, once
         its arguments are a whole JSON object."""
-        calls = self._tool_calls()
+        calls = self.calls()
         return calls if not calls or _is_whole_object(calls[-1].arguments) else calls[:-1]
 
-    def _tool_calls(self) -> tuple[ToolCall, ...]:
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls as far as they are written."""
         calls = (self._calls[index] for index in sorted(self._calls))
         return tuple(ToolCall(name=c["name"], arguments=c["arguments"], call_id=c["id"]) for c in calls)
 
@@ -141,9 +147,9 @@ class GenerationBuilder:
         return Generation(
             content="".join(self._content),
             reasoning="".join(self._reasoning),
-            tool_calls=self._tool_calls(),
+            tool_calls=self.calls(),
             finish_reason=self._finish_reason,
-            sent_s=self._sent_s,
+            sent_s=self.sent_s,
             first_token_s=self._first_token_s,
             finished_s=finished_s,
             num_prompt_tokens=self._usage.num_prompt_tokens,

@@ -36,7 +36,8 @@ class ServerProcess:
     """One server and all its child processes, up inside the `async with` block.
 
     `command` makes the command line from the port; `port` None has a free one chosen at the start. `environment` is
-    added to this process's own. `start_cores` are the cores that the server may use (none: those of this process).
+    added to this process's own. `start_cores` are the cores that the server may use (none: those of this process);
+    `niceness` above 0 has it give way to other processes on them (0 to 19).
     A port that is in use raises ConfigError here, before anything starts. The log is appended to.
     """
 
@@ -51,6 +52,7 @@ class ServerProcess:
         start_timeout_s: float = 300.0,
         stop_timeout_s: float = 10.0,
         start_cores: frozenset[int] = frozenset(),
+        niceness: int = 0,
         display: StartDisplay | None = None,
     ) -> None:
         if start_timeout_s <= 0:
@@ -66,6 +68,7 @@ class ServerProcess:
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
         self._start_cores = start_cores
+        self._niceness = niceness
         self._display = display or StartDisplay()
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._log_start = 0
@@ -142,7 +145,7 @@ class ServerProcess:
         assert self._supervisor is None, f"the {self.name} server is already running"
         self._port = free_port() if self._given_port is None else self._given_port
         supervise = [sys.executable, "-I", "-S", str(Path(__file__).with_name("supervise.py"))]
-        supervise += ["--grace-s", str(self._stop_timeout_s)]
+        supervise += ["--grace-s", str(self._stop_timeout_s), "--niceness", str(self._niceness)]
         if self._start_cores:
             supervise += ["--cores", ",".join(map(str, sorted(self._start_cores)))]
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +157,9 @@ class ServerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | self._environment,
-                start_new_session=True,
+                # Not a session of its own: the kernel may share processor time among sessions first, and only then heed
+                # how nice a process is.
+                process_group=0,
             )
 
     async def _wait_healthy(self, show: Callable[[str], None]) -> None:

@@ -1,6 +1,6 @@
 """Runs one command and sees to it that no process of it outlives this one's parent. Standard library only; Linux only.
 
-    python -I -S supervise.py [--grace-s 10] [--cores 0,1] -- command ...
+    python -I -S supervise.py [--grace-s 10] [--cores 0,1] [--niceness 10] -- command ...
 
 The parent holds the write end of this process's standard input. It closes when the parent asks for the end and when
 the parent is killed, however hard. Then, on SIGTERM, SIGINT or SIGHUP, and when the command itself ends, the group gets
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--grace-s", type=float, default=10.0)
     parser.add_argument("--cores", type=lambda text: {int(core) for core in text.split(",")})
+    parser.add_argument("--niceness", type=int, default=0)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
     parent_pid = os.getppid()
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signals_fd = _open_signal_pipe()
     if options.cores:
         os.sched_setaffinity(0, options.cores)
+    os.nice(options.niceness)
     try:
         # One thread here, so preexec_fn is safe, and so is a death signal, which follows the parent's thread.
         child = subprocess.Popen(options.command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509

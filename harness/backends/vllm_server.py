@@ -48,6 +48,7 @@ class VllmServer:
             port=port,
             start_timeout_s=settings.start_timeout_s,
             start_cores=frozenset(settings.cores + settings.api_cores) if is_split else frozenset(),
+            niceness=settings.niceness,
             display=display,
         )
 

@@ -25,6 +25,7 @@ class VllmServerSettings:
     `name` stands in messages and names the log ("target", "draft"). `model` is a folder or a name on the hub.
     `kv_cache_gib` is needed on cpu, where vLLM otherwise takes most of the machine's memory; on cuda None leaves the
     size to vLLM. `cores` are for the process that computes and `api_cores` for the others (cpu only; empty: not bound).
+    `niceness` above 0 has all its processes give way to others on the same cores (0 to 19).
     `gpu_ids` empty leaves the choice to vLLM; more than one are used with tensor parallelism. `is_prefill_whole` has
     each prompt computed in one step. `entry_module` is what Python runs. `extra_args` and `env` come last and win over
     what is set here.
@@ -48,6 +49,7 @@ class VllmServerSettings:
     kv_cache_gib: int | None = None
     cores: tuple[int, ...] = ()
     api_cores: tuple[int, ...] = ()
+    niceness: int = 0
     gpu_ids: tuple[int, ...] = ()
     entry_module: str = STOCK_MODULE
     extra_args: tuple[str, ...] = ()
@@ -67,6 +69,8 @@ class VllmServerSettings:
             raise ConfigError(f"{self.name}.kv_cache_gib is None; it must be given on cpu. 1 does for small models.")
         if self.kv_cache_gib is not None and self.kv_cache_gib < 1:
             raise ConfigError(f"{self.name}.kv_cache_gib is {self.kv_cache_gib}; it must be at least 1.")
+        if not 0 <= self.niceness <= 19:
+            raise ConfigError(f"{self.name}.niceness is {self.niceness}; it must be from 0 to 19.")
         for setting, platform in (("cores", "cpu"), ("api_cores", "cpu"), ("gpu_ids", "cuda")):
             if getattr(self, setting) and self.platform != platform:
                 what = f"{self.name}.{setting} is {getattr(self, setting)} and platform is {self.platform}"

@@ -1,24 +1,24 @@
-"""A chat model as draft: the same prompt, history and tools as the target's, asked num_samples times at once."""
+"""A chat model as draft: the same prompt, history and tools as the target's, and num_samples answers to them."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 from precall.chat import ChatClient, Messages, Sampling
 from precall.drafts.protocol import Prediction
-from precall.errors import BackendError, ConfigError
+from precall.errors import ConfigError
 from precall.events import now_s
 from precall.stream import GenerationBuilder
 from precall.tools import Tool
+from precall.usage import Usage
 
 
 class ChatDraft:
     """Predicts with a chat model (the paper's S, alg:spec-tool-cache).
 
-    With several samples, sample i is sent with seed `sampling.seed + i`; at temperature 0 all samples are alike, which
-    is refused. Without `sampling` the endpoint's own holds.
+    All samples of a turn are choices of one request (`n` of the API): its prompt is sent, rendered and computed once.
+    vLLM gives choice i the seed `sampling.seed + i`. At temperature 0 all samples are alike, which is refused. Without
+    `sampling` the endpoint's own holds.
     """
 
     def __init__(
@@ -41,57 +41,35 @@ class ChatDraft:
         self._extra_body = extra_body
 
     async def predict(self, messages: Messages, tools: Sequence[Tool]) -> AsyncGenerator[Prediction, None]:
-        """Yield each sample when another of its calls is complete, and when it is. A failed sample does not keep back
-        the others; its BackendError is raised after them."""
-        told: asyncio.Queue[Prediction | asyncio.Task[None]] = asyncio.Queue()
-        samples = [
-            asyncio.create_task(self._ask(index, messages, tools, told.put_nowait))
-            for index in range(self._num_samples)
-        ]
-        for sample in samples:
-            sample.add_done_callback(told.put_nowait)
-        num_running = len(samples)
-        failure: BackendError | None = None
-        try:
-            while num_running:
-                item = await told.get()
-                if isinstance(item, Prediction):
-                    yield item
-                    continue
-                num_running -= 1
-                try:
-                    item.result()
-                except BackendError as error:
-                    failure = failure or error
-        finally:
-            for task in samples:
-                task.cancel()
-            await asyncio.gather(*samples, return_exceptions=True)
-        if failure is not None:
-            raise failure
-
-    async def _ask(
-        self, index: int, messages: Messages, tools: Sequence[Tool], tell: Callable[[Prediction], None]
-    ) -> None:
-        sampling = self._sampling
-        if sampling is not None and sampling.seed is not None:
-            sampling = replace(sampling, seed=sampling.seed + index)
-        sent_s, num_told = now_s(), 0
-        builder = GenerationBuilder(sent_s=sent_s)
-        async with aclosing(self._client.stream(messages, tools, sampling, self._extra_body)) as chunks:
+        """Yield each sample when another of its calls is complete, and when it is. The sample that is complete last
+        carries the token counts of the whole request, the others 0. Raises BackendError as `ChatClient.stream` does."""
+        sent_s, usage = now_s(), Usage()
+        builders = {index: GenerationBuilder(sent_s=sent_s) for index in range(self._num_samples)}
+        running, num_told, last = set(builders), dict.fromkeys(builders, 0), 0
+        stream = self._client.stream(messages, tools, self._sampling, self._extra_body, num_choices=self._num_samples)
+        async with aclosing(stream) as chunks:
             async for chunk in chunks:
-                builder.add(chunk, now_s())
-                calls = builder.complete_calls()
-                if len(calls) > num_told:
-                    num_told = len(calls)
-                    tell(Prediction(sample=index, calls=calls, sent_s=sent_s, is_complete=False))
-        generation = builder.build(finished_s=now_s())
-        tell(
-            Prediction(
-                sample=index,
-                calls=generation.tool_calls,
-                sent_s=sent_s,
-                num_prompt_tokens=generation.num_prompt_tokens,
-                num_output_tokens=generation.num_output_tokens,
-            )
-        )
+                usage = usage if chunk.usage is None else Usage.parse(chunk.usage)
+                for choice in chunk.choices:
+                    if choice.index not in builders:
+                        continue
+                    last = choice.index
+                    builders[last].add_choice(choice, now_s())
+                    if choice.finish_reason:
+                        running.discard(last)
+                    if choice.finish_reason and running:
+                        yield _complete(last, builders[last], Usage(num_prompt_tokens=0, num_output_tokens=0))
+                    elif len(calls := builders[last].complete_calls()) > num_told[last]:
+                        num_told[last] = len(calls)
+                        yield Prediction(sample=last, calls=calls, sent_s=sent_s, is_complete=False)
+        yield _complete(last, builders[last], usage)
+
+
+def _complete(sample: int, builder: GenerationBuilder, usage: Usage) -> Prediction:
+    return Prediction(
+        sample=sample,
+        calls=builder.calls(),
+        sent_s=builder.sent_s,
+        num_prompt_tokens=usage.num_prompt_tokens,
+        num_output_tokens=usage.num_output_tokens,
+    )

@@ -31,9 +31,12 @@ class Answer:
     is_streamed: bool = True
 
 
-def chunk(delta: dict[str, Any] | None = None, *, finish_reason: str | None = None, **extra: Any) -> str:
-    """Return the data of one chunk. `token_ids` goes into its choice, other extras into the chunk itself."""
-    choice: dict[str, Any] = {"index": 0, "delta": delta or {}, "finish_reason": finish_reason}
+def chunk(
+    delta: dict[str, Any] | None = None, *, finish_reason: str | None = None, index: int = 0, **extra: Any
+) -> str:
+    """Return the data of one chunk, of the choice `index`. `token_ids` goes into its choice, other extras into the
+    chunk itself."""
+    choice: dict[str, Any] = {"index": index, "delta": delta or {}, "finish_reason": finish_reason}
     if "token_ids" in extra:
         choice["token_ids"] = extra.pop("token_ids")
     return json.dumps({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [choice], **extra})

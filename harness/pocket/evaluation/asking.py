@@ -78,8 +78,8 @@ def target_of(client: ChatClient, salt: str) -> Target:
 
 
 def draft_of(client: ChatClient, task_id: str, num_samples: int, *, is_greedy: bool, salt: str) -> Draft:
-    """Return a draft, greedy or at TEMPERATURE. Its i-th sample of a task has the same seed, however many there are;
-    the seeds of two tasks differ, or the same luck would strike all of them."""
+    """Return a draft, greedy or at TEMPERATURE. vLLM gives its i-th sample of a task the same seed, however many there
+    are; the seeds of two tasks differ, or the same luck would strike all of them."""
     temperature = 0.0 if is_greedy else TEMPERATURE
     sampling = Sampling(temperature=temperature, max_tokens=MAX_TOKENS, seed=zlib.crc32(task_id.encode()))
     return ChatDraft(client, sampling, num_samples, {"cache_salt": salt})

@@ -149,6 +149,12 @@ async def test_cpu_seconds_cover_the_children(make_server, witness):
         assert 0.3 <= server.cpu_seconds() < 3
 
 
+async def test_a_nice_server_gives_way_to_this_process(make_server):
+    async with make_server(niceness=7) as server:
+        assert [process.nice() for process in server.tree()] == [os.nice(0) + 7] * 2
+        assert os.getsid(server.pid) == os.getsid(0), "niceness may count within a session alone"
+
+
 async def test_a_server_runs_on_its_start_cores_only(make_server):
     core = min(os.sched_getaffinity(0))
     async with make_server(start_cores=frozenset({core})) as server:

@@ -115,6 +115,7 @@ def test_variables_given_by_the_user_win():
         (CPU, {"start_timeout_s": 0.0}, r"target\.start_timeout_s is 0\.0; it must be > 0"),
         (CPU, {"kv_cache_gib": None}, r"target\.kv_cache_gib is None; it must be given on cpu"),
         (CPU, {"kv_cache_gib": 0}, r"target\.kv_cache_gib is 0; it must be at least 1"),
+        (CPU, {"niceness": 20}, r"target\.niceness is 20; it must be from 0 to 19"),
         (CPU, {"gpu_ids": (0,)}, r"target\.gpu_ids is \(0,\) and platform is cpu; gpu_ids is for cuda only"),
         (CUDA, {"cores": (0,)}, r"target\.cores is \(0,\) and platform is cuda; cores is for cpu only"),
     ],

@@ -1,4 +1,4 @@
-"""A generation as the one chunk of a stream, for clients that stand for a server."""
+"""Generations as the one chunk of a stream, for clients that stand for a server."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,8 +6,16 @@ from typing import Any
 from precall.stream import Generation
 
 
-def chunk_of(generation: Generation) -> Any:
-    """Return the chunk from which a GenerationBuilder makes this generation."""
+def chunk_of(*generations: Generation) -> Any:
+    """Return the chunk whose choices are these generations."""
+    choices = [
+        SimpleNamespace(index=index, delta=_delta_of(generation), finish_reason=generation.finish_reason)
+        for index, generation in enumerate(generations)
+    ]
+    return SimpleNamespace(usage=None, choices=choices)
+
+
+def _delta_of(generation: Generation) -> Any:
     calls = [
         SimpleNamespace(
             index=index,
@@ -16,5 +24,4 @@ def chunk_of(generation: Generation) -> Any:
         )
         for index, call in enumerate(generation.tool_calls)
     ]
-    delta = SimpleNamespace(content=generation.content, tool_calls=calls)
-    return SimpleNamespace(usage=None, choices=[SimpleNamespace(delta=delta, finish_reason=generation.finish_reason)])
+    return SimpleNamespace(content=generation.content, tool_calls=calls)

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import zlib
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,17 +38,15 @@ class KnowingClient:
         self.model = model
 
     async def generate(
-        self, messages: Messages, tools: Sequence[Tool], sampling: Sampling, extra_body: Any = None
+        self, messages: Messages, tools: Sequence[Tool], sampling: Sampling, extra_body: Any = None, choice: int = 0
     ) -> Generation:
         task = BY_REQUEST[messages[0]["content"]]
         turn = task.turns[sum(message["role"] == "assistant" for message in messages)]
-        sent_s, calls = now_s(), turn.calls
+        sent_s = now_s()
         await asyncio.sleep(1.0 if self.model == "pocket" else 0.25)
+        calls = turn.calls
         if self.model != "pocket" and calls:
-            is_right = TASKS.index(task) % 2 == 0
-            if sampling.temperature > 0.0:
-                assert sampling.seed is not None
-                is_right = sampling.seed - zlib.crc32(task.task.task_id.encode()) == 6
+            is_right = TASKS.index(task) % 2 == 0 if sampling.temperature == 0.0 else choice == 6
             calls = calls if is_right else (WRONG,)
         return Generation(
             content=turn.content, reasoning="", tool_calls=calls, finish_reason="stop",
@@ -57,9 +54,10 @@ class KnowingClient:
         )  # fmt: skip
 
     async def stream(
-        self, messages: Messages, tools: Sequence[Tool], sampling: Sampling, extra_body: Any = None
+        self, messages: Messages, tools: Sequence[Tool], sampling: Sampling, extra_body: Any, *, num_choices: int
     ) -> AsyncGenerator[Any, None]:
-        yield chunk_of(await self.generate(messages, tools, sampling, extra_body))
+        choices = (self.generate(messages, tools, sampling, extra_body, choice=i) for i in range(num_choices))
+        yield chunk_of(*await asyncio.gather(*choices))
 
     async def aclose(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""A chat model as draft: samples as they come, failures that keep back no other sample, and cancellation."""
+"""A chat model as draft: samples as they come, endpoints that give fewer, failures and cancellation."""
 
 import asyncio
 from contextlib import aclosing
@@ -35,22 +35,61 @@ async def predict(server, num_samples, sampling=WARM):
     return predictions, None
 
 
-async def test_each_sample_is_sent_with_a_seed_of_its_own_and_yields_its_calls():
-    async with FakeChatServer(answers=[answer_of(calls=[call(i)]) for i in range(3)]) as server:
-        told, error = await predict(server, 3)
-    predictions = [prediction for prediction in told if prediction.is_complete]
+def answer_with_choices(order, num_parts=1):
+    """An answer with one choice for each number in `order`, which end in that order; choice i calls f with x = i."""
+    parts = {i: call_deltas(0, call(i), num_parts) for i in order}
+    events = [chunk(deltas[0], index=i) for i, deltas in parts.items()]
+    for i in order:
+        events += [chunk(part, index=i) for part in parts[i][1:]]
+        events.append(chunk(finish_reason="tool_calls", index=i))
+    return Answer(events=(*events, usage_chunk(10, 21), "[DONE]"))
+
+
+def told_of(predictions):
+    return [(each.sample, each.calls, each.is_complete) for each in predictions]
+
+
+async def test_all_samples_are_choices_of_one_request_and_come_in_the_order_in_which_they_are_complete():
+    async with FakeChatServer(answers=[answer_with_choices([2, 0, 1])]) as server:
+        predictions, error = await predict(server, 3)
     assert error is None
-    assert sorted(prediction.sample for prediction in predictions) == [0, 1, 2]
-    assert {prediction.calls for prediction in predictions} == {(call(i),) for i in range(3)}
-    assert sorted(request["seed"] for request in server.requests) == [40, 41, 42]
-    assert all(prediction.num_output_tokens for prediction in predictions)
+    assert told_of(predictions) == [
+        (2, (call(2),), False),
+        (2, (call(2),), True),
+        (0, (call(0),), False),
+        (0, (call(0),), True),
+        (1, (call(1),), False),
+        (1, (call(1),), True),
+    ]
+    (request,) = server.requests
+    assert (request["n"], request["seed"]) == (3, 40)
 
 
-async def test_samples_come_in_the_order_in_which_they_are_complete():
-    answers = [answer_of(calls=[call(0)], delay_s=0.05), answer_of(calls=[call(1)])]
-    async with FakeChatServer(answers=answers) as server:
+async def test_the_last_sample_carries_the_tokens_of_the_whole_request():
+    async with FakeChatServer(answers=[answer_with_choices([1, 0])]) as server:
         predictions, _ = await predict(server, 2)
-    assert [each.calls for each in predictions if each.is_complete] == [(call(1),), (call(0),)]
+    complete = [each for each in predictions if each.is_complete]
+    assert [(each.num_prompt_tokens, each.num_output_tokens) for each in complete] == [(0, 0), (10, 21)]
+
+
+async def test_one_sample_asks_for_no_number_of_choices():
+    async with FakeChatServer(answers=[answer_of(calls=[call(0)])]) as server:
+        await predict(server, 1)
+    assert "n" not in server.requests[0]
+
+
+async def test_an_endpoint_that_gives_fewer_choices_fails_after_those_that_it_gave():
+    async with FakeChatServer(answers=[answer_with_choices([0])]) as server:
+        predictions, error = await predict(server, 3)
+    assert (0, (call(0),), True) in told_of(predictions)
+    assert "without a finish_reason for 2 of 3 choices" in str(error)
+
+
+async def test_a_choice_that_was_not_asked_for_is_ignored():
+    async with FakeChatServer(answers=[answer_with_choices([5, 0, 1])]) as server:
+        predictions, error = await predict(server, 2)
+    assert error is None
+    assert {each.sample for each in predictions} == {0, 1}
 
 
 async def test_a_sample_without_a_call_is_an_answer_too():
@@ -59,24 +98,22 @@ async def test_a_sample_without_a_call_is_an_answer_too():
     assert [prediction.calls for prediction in predictions] == [()]
 
 
-async def test_a_failed_sample_is_raised_after_the_others():
+async def test_a_failed_request_is_raised():
     failed = Answer(status=500, events=('{"error": {"message": "overloaded"}}',))
-    async with FakeChatServer(answers=[failed, answer_of(calls=[call(1)], delay_s=0.02)]) as server:
+    async with FakeChatServer(answers=[failed]) as server:
         predictions, error = await predict(server, 2)
-    assert [each.calls for each in predictions if each.is_complete] == [(call(1),)]
+    assert predictions == []
     assert "overloaded" in str(error)
 
 
-async def test_a_cancelled_draft_breaks_off_its_requests_and_leaves_no_task():
-    async with FakeChatServer(answers=[answer_of(delay_s=5.0)] * 3) as server:
+async def test_a_cancelled_draft_breaks_off_its_request():
+    async with FakeChatServer(answers=[answer_of(delay_s=5.0)]) as server:
         drafting = asyncio.create_task(predict(server, 3))
-        await server.until(lambda: len(server.requests) == 3)
+        await server.until(lambda: len(server.requests) == 1)
         drafting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await drafting
-        asking = [task for task in asyncio.all_tasks() if "_ask" in repr(task.get_coro())]
-        assert asking == []
-        await server.until(lambda: server.num_broken_off == 3)
+        await server.until(lambda: server.num_broken_off == 1)
 
 
 def test_samples_that_would_all_be_alike_are_refused():

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -14,7 +14,6 @@ from precall.calls import ToolCall
 from precall.chat import Messages, Sampling
 from precall.drafts.protocol import Prediction
 from precall.errors import BackendError
-from precall.stream import Generation
 from precall.testing.scripted import ScriptedGeneration, ScriptedTarget
 from precall.testing.virtual_time import run_virtual
 from precall.tools import Tool
@@ -22,23 +21,25 @@ from tests.harness.pocket.evaluation.turns import FORECAST, OSLO, ROME, answerin
 from tests.harness.pocket.streamed import chunk_of
 
 
+class Asked(NamedTuple):
+    messages: list[Any]
+    sampling: Sampling
+    extra_body: Any
+    num_choices: int
+
+
 class Client:
     """Stands for a chat client: keeps what it was asked, answers with `calls`."""
 
     def __init__(self, *calls: ToolCall) -> None:
         self.calls = calls
-        self.asked: list[tuple[list[Any], Sampling, Any]] = []
-
-    async def generate(
-        self, messages: Messages, tools: Sequence[Tool], sampling: Sampling, extra_body: Any = None
-    ) -> Generation:
-        self.asked.append((list(messages), sampling, extra_body))
-        return generation(*self.calls)
+        self.asked: list[Asked] = []
 
     async def stream(
-        self, messages: Messages, tools: Sequence[Tool], sampling: Sampling, extra_body: Any = None
+        self, messages: Messages, tools: Sequence[Tool], sampling: Sampling, extra_body: Any, *, num_choices: int
     ) -> AsyncGenerator[Any, None]:
-        yield chunk_of(await self.generate(messages, tools, sampling, extra_body))
+        self.asked.append(Asked(list(messages), sampling, extra_body, num_choices))
+        yield chunk_of(*[generation(*self.calls)] * num_choices)
 
 
 def test_every_turn_is_asked_for_with_the_right_turns_before_it():
@@ -116,22 +117,22 @@ def test_a_draft_is_asked_once_greedily_and_nine_times_at_a_temperature_for_ever
     assert [turn.greedy_matches() for turn in turns] == [[True], [False, True]]
     assert [turn.sampled_matches(9) for turn in turns] == [[True], [False, True]]
     histories = [list(turn.history) for turn in task.call_turns]
-    assert [messages for messages, _, _ in client.asked] == [histories[0]] * 10 + [histories[1]] * 10
-    temperatures = [sampling.temperature for _, sampling, _ in client.asked]
-    assert temperatures == ([0.0] + [1.0] * 9) * 2
+    assert [asked.messages for asked in client.asked] == [histories[0]] * 2 + [histories[1]] * 2
+    assert [(asked.sampling.temperature, asked.num_choices) for asked in client.asked] == [(0.0, 1), (1.0, 9)] * 2
 
 
-def test_samples_have_seeds_of_their_task_and_fewer_samples_are_the_first_of_more():
-    def seeds(task_id: str, num_samples: int) -> list[int | None]:
+def test_the_seed_of_a_task_is_its_own_and_does_not_depend_on_the_number_of_samples():
+    def asked(task_id: str, num_samples: int) -> Asked:
         client: Any = Client(OSLO)
         draft = Pair(client, client).draft(task_id, num_samples, "salt")
-        asyncio.run(samples_of(draft, [], []))
-        return [sampling.seed for _, sampling, _ in client.asked]
+        assert len(asyncio.run(samples_of(draft, [], []))) == num_samples
+        return client.asked[0]
 
-    nine = seeds("a", 9)
-    assert len(set(nine)) == 9
-    assert [seeds("a", num) for num in NUM_SAMPLES] == [nine[:num] for num in NUM_SAMPLES]
-    assert not set(nine) & set(seeds("b", 9))
+    several = [asked("a", num) for num in NUM_SAMPLES]
+    assert [each.num_choices for each in several] == list(NUM_SAMPLES)
+    assert len({each.sampling.seed for each in several}) == 1
+    seeds = several[0].sampling.seed, asked("b", 9).sampling.seed
+    assert abs(seeds[0] - seeds[1]) > 9, "sample i has the seed of its task + i"
 
 
 def test_one_sample_is_greedy_and_several_are_not():
@@ -139,8 +140,8 @@ def test_one_sample_is_greedy_and_several_are_not():
     pair = Pair(client, client)
     asyncio.run(samples_of(pair.draft("a", 1, "salt"), [], []))
     asyncio.run(samples_of(pair.draft("a", 3, "salt"), [], []))
-    assert [sampling.temperature for _, sampling, _ in client.asked] == [0.0, 1.0, 1.0, 1.0]
-    assert {body["cache_salt"] for _, _, body in client.asked} == {"salt"}
+    assert [asked.sampling.temperature for asked in client.asked] == [0.0, 1.0]
+    assert {asked.extra_body["cache_salt"] for asked in client.asked} == {"salt"}
 
 
 def test_samples_stand_in_their_order_whichever_is_complete_first():
