@@ -170,9 +170,7 @@ def engine_model(config: Config, engine: SimulatedEngineConfig) -> EngineModel:
         num_blocks=engine.num_blocks,
         is_prefix_caching=config.backend.is_prefix_caching,
     )
-    return EngineModel(
-        rates=rates, limits=limits, overhead_s=engine.overhead_s, stream_token_s=engine.stream_token_s
-    )
+    return EngineModel(rates=rates, limits=limits, overhead_s=engine.overhead_s)
 
 
 def _vllm_server(

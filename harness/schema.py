@@ -106,17 +106,25 @@ class DraftConfig:
 @dataclass(kw_only=True)
 class SimulatedEngineConfig:
     """What a simulated engine costs and holds: see harness/backends/simulated/rates.py. `overhead_s` is that of a
-    message between client and engine, one way, `stream_token_s` that of a generated token, on a shared core alone."""
+    message between client and engine, one way."""
 
     step_s: float = MISSING
     sequence_s: float = 0.0
     context_token_s: float = 0.0
     prefill_token_s: float = 0.0
     overhead_s: float = 0.0
-    stream_token_s: float = 0.0
     max_batched_tokens: int = 2048
     block_size: int = 128
     num_blocks: int = 1_000_000
+
+
+@dataclass(kw_only=True)
+class SimulatedCoreConfig:
+    """What the client takes of a core that it shares with the servers' messages and a colocated draft: for a request, and
+    for each token that comes. See harness/backends/simulated/core.py."""
+
+    client_s: float = 0.0
+    stream_token_s: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -129,7 +137,7 @@ class BackendConfig:
     the speculative arm has a server of its own with the tool cache, and the baseline one without, equal in all else.
 
     Kind simulated has models of engines, `simulated_target` and `simulated_draft`, and takes no real time. With
-    `is_core_shared` the target's messages and a colocated draft share one core, as on a machine with two."""
+    `simulated_core` client, messages and a colocated draft share a core, as on a machine with two."""
 
     name: str = MISSING
     kind: BackendKind = BackendKind.vllm
@@ -147,7 +155,7 @@ class BackendConfig:
     is_drafting: bool = False
     num_speculative_tokens: int = 32
     start_timeout_s: float = 600.0
-    is_core_shared: bool = False
+    simulated_core: SimulatedCoreConfig | None = None
     simulated_target: SimulatedEngineConfig | None = None
     simulated_draft: SimulatedEngineConfig | None = None
 
@@ -351,7 +359,7 @@ def check(config: Config) -> None:
         )
     _check_workload(config)
     if speculates:
-        _check_draft_without_model(config)
+        _check_draft(config)
     draft = config.draft
     if speculates and not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:
         raise ConfigError(
@@ -381,7 +389,7 @@ def check(config: Config) -> None:
         raise ConfigError("backend.url is empty; an external backend needs the endpoint's address, which ends in /v1.")
 
 
-def _check_draft_without_model(config: Config) -> None:
+def _check_draft(config: Config) -> None:
     draft = config.draft
     has_model = draft.kind is DraftKind.model
     if has_model == (draft.place is DraftPlace.in_process):
@@ -439,10 +447,11 @@ def _check_simulated(config: Config) -> None:
             "trajectories. Use a model that replays."
         )
     is_colocated = config.speculation.mode is not Speculation.off and config.draft.place is DraftPlace.colocated
-    if is_colocated and not config.backend.is_core_shared:
+    if is_colocated and config.backend.simulated_core is None:
         raise ConfigError(
-            "draft.place is colocated, backend.kind is simulated and backend.is_core_shared is false; then simulated "
-            "engines share nothing. Set backend.is_core_shared=true, or use draft=elsewhere or draft.place=dedicated."
+            "draft.place is colocated, backend.kind is simulated and backend.simulated_core is not given; then simulated "
+            "engines share nothing. Set backend.simulated_core.client_s, or use draft=elsewhere or "
+            "draft.place=dedicated."
         )
 
 

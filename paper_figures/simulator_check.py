@@ -110,6 +110,7 @@ def _name(setting: SettingVerdict, settings: Sequence[SettingVerdict]) -> str:
     """Return what tells a setting from the others."""
     what = setting.what
     texts = {
+        "workload": what["workload"],
         "draft": what["draft"],
         "draft_place": what["draft_place"],
         "num_samples": _counted(what["num_samples"], "sample"),
@@ -142,8 +143,9 @@ def _add_legends(
     ]
     noise_pct = cells["noise_pct"].abs().max()
     about = (
-        f"real engine: {cells['origin_of_cell'].iloc[0]}, {cells['workload'].iloc[0]}, {len(cells['block'].unique())} "
-        f"blocks; bars: 95 % intervals from resampled blocks; baseline against baseline: at most {noise_pct:.1f} points"
+        f"real engine: {', '.join(cells['origin_of_cell'].unique())}, {', '.join(cells['workload'].unique())}, "
+        f"{len(cells['block'].unique())} blocks; bars: 95 % intervals from resampled blocks; baseline against baseline: "
+        f"at most {noise_pct:.1f} points"
     )
     figure.legend(handles=handles, loc="outside lower left", title=about, alignment="left", ncols=4)
 

@@ -1,10 +1,11 @@
-"""`python -m harness.simulator_check FOLDER [--calibrate COLUMN=VALUE,...]`: the simulator against measured cells.
+"""`python -m harness.simulator_check FOLDER ... [--calibrate COLUMN=VALUE,... ...]`: the simulator against measured cells.
 
-FOLDER is an experiment's in results/runs, with the events of its cells. The cells whose COLUMN of cells.parquet has one
-of the values calibrate (default: latency_mean_g=0, the cells without tool latency); of all others the time saved is
-predicted from what was recorded before any of their runs: the tasks, what the models say in them, the tool latencies,
-and the draft's times alone. The rows go to FOLDER/simulated/cells.parquet, which paper_figures/simulator_check.py draws;
-the last line on stdout is one JSON object, kept in results/bench/simulator_check.json.
+FOLDER is an experiment's in results/runs, with the events of its cells. Those cells calibrate whose COLUMN of
+cells.parquet has one of the values, in each COLUMN that is given (default: latency_mean_g=0, the cells without tool
+latency). Of all others the time saved is predicted from what was known before any of their runs: the tasks, what the
+models say in them and how long the prompts are, the tool latencies, and the draft's times alone. The rows go to
+FOLDER/simulated/cells.parquet (of the first FOLDER), which paper_figures/simulator_check.py draws; the last line on
+stdout is one JSON object, kept in results/bench/simulator_check.json.
 """
 
 import argparse
@@ -36,37 +37,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m harness.simulator_check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="an experiment's folder in results/runs")
-    parser.add_argument("--calibrate", default="latency_mean_g=0", metavar="COLUMN=VALUE,...")
+    parser.add_argument("folders", nargs="+", type=Path, help="experiments' folders in results/runs")
+    parser.add_argument("--calibrate", nargs="+", default=["latency_mean_g=0"], metavar="COLUMN=VALUE,...")
     given = parser.parse_args()
     try:
-        check(given.folder, given.calibrate, Console(stderr=True, width=150))
+        check(given.folders, given.calibrate, Console(stderr=True, width=150))
     except ConfigError as error:
         sys.exit(str(error))
 
 
-def check(folder: Path, rule: str, console: Console) -> None:
+def check(folders: Sequence[Path], rules: Sequence[str], console: Console) -> None:
     """Fit, predict, and leave the table, the figures and the last line."""
     started_s = time.perf_counter()
-    cells = read_cells(folder)
-    is_calibration = [_follows(cell.row, rule) for cell in cells]
-    if len(set(is_calibration)) < 2:
-        what = "all cells" if is_calibration[0] else "no cell"
-        raise ConfigError(f"--calibrate is {rule}, which {what} of {folder} follow; some must, and others not.")
+    cells = [cell for folder in folders for cell in read_cells(folder)]
+    calibration = [cell for cell in cells if all(_follows(cell.row, rule) for rule in rules)]
+    _check_split(cells, calibration, rules)
     gc.disable()  # nothing here makes cycles, and looking for them takes a fifth of the time
-    calibration = [cell for cell, is_it in zip(cells, is_calibration, strict=True) if is_it]
-    console.print(f"Fitting to {len(calibration)} of {len(cells)} cells: {rule}")
+    console.print(f"Fitting to {len(calibration)} of {len(cells)} cells, those with {' and '.join(rules)}")
     found = fit_engines(calibration, on_iteration=lambda cost, _: console.print(f"  cost {cost:.1f}"))
-    rows = [_row(cell, found.parameters, not is_it) for cell, is_it in zip(cells, is_calibration, strict=True)]
-    _write(folder / SIMULATED, rows)
+    rows = [_row(cell, found.parameters, cell not in calibration) for cell in cells]
+    _write(folders[0] / SIMULATED, rows)
     settings = verdict.verdicts(rows)
     verdict.print_table(settings, console)
     write_bench(
         "simulator_check",
         {
             "target": "simulator-check",
-            "experiment": str(cells[0].config.experiment),
-            "calibrate": rule,
+            "experiments": list(dict.fromkeys(str(cell.config.experiment) for cell in cells)),
+            "calibrated_on": list(rules),
             "num_calibration_cells": len(calibration),
             "num_cells": len(cells) - len(calibration),
             **verdict.figures_of(settings, [row["noise_pct"] for row in rows if row["is_held_out"]]),
@@ -74,11 +72,11 @@ def check(folder: Path, rule: str, console: Console) -> None:
             "num_parameters": len(found.parameters),
             "weakly_identified": [name for name, std in found.relative_std.items() if std > WEAK],
             "origin": "modelled",
-            "origin_of_cells": str(cells[0].row["origin"]),
+            "origin_of_cells": list(dict.fromkeys(str(cell.row["origin"]) for cell in cells)),
             "wall_s": round(time.perf_counter() - started_s, 1),
         },
-        relative_std=found.relative_std,
         parameters=found.parameters,
+        relative_std=found.relative_std,
         settings=verdict.as_json(settings),
     )
 
@@ -86,17 +84,31 @@ def check(folder: Path, rule: str, console: Console) -> None:
 def _follows(row: Mapping[str, Any], rule: str) -> bool:
     column, _, values = rule.partition("=")
     if column not in row:
-        raise ConfigError(f"--calibrate is {rule}, and {column} is no column; there are {', '.join(row)}.")
+        raise ConfigError(f"--calibrate has {rule}, and {column} is no column; there are {', '.join(row)}.")
     own = row[column]
-    return any(own == type(own)(value) for value in values.split(","))
+    try:
+        return any(own == type(own)(value) for value in values.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--calibrate has {rule}; {column} is like {own!r}.") from error
+
+
+def _check_split(cells: Sequence[MeasuredCell], calibration: Sequence[MeasuredCell], rules: Sequence[str]) -> None:
+    rule = " ".join(rules)
+    if len(calibration) in (0, len(cells)):
+        what = "all cells follow" if calibration else "no cell follows"
+        raise ConfigError(f"--calibrate is {rule}, which {what}; some must, and others not.")
+    known = {cell.config.draft.model.name for cell in calibration}
+    if unknown := sorted({cell.config.draft.model.name for cell in cells} - known):
+        raise ConfigError(f"--calibrate is {rule}, which no cell with draft {unknown[0]} follows; each draft needs one.")
 
 
 def _row(cell: MeasuredCell, parameters: Mapping[str, float], is_held_out: bool) -> dict[str, Any]:
     """Return a row of the check's table: of the experiment's what tells the setting, and what it measured."""
     simulated = saved_pct(cell, engines_of(parameters, cell))
-    kept = ("setting", "block", "model", "time_saved_pct", "noise_pct", "generation_s_base", *verdict.SETTING_COLUMNS)
+    kept = ("block", "model", "time_saved_pct", "noise_pct", "generation_s_base", *verdict.SETTING_COLUMNS)
     return {
         **{name: cell.row[name] for name in kept},
+        "setting": f"{cell.row['experiment']}/{cell.row['setting']}",
         "origin": "modelled",
         "origin_of_cell": cell.row["origin"],
         "is_held_out": is_held_out,

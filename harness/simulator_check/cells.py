@@ -25,7 +25,7 @@ from precall.errors import ConfigError
 from precall.events import Event, EventKind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasuredCell:
     """One finished cell: its row in the experiment's table, what its agents worked on, and the events of its runs.
     `draft_s` are the times of the draft alone by task, turn and sample; empty where they were not measured, as those
@@ -71,7 +71,7 @@ def _read(folder: Path, row: Mapping[str, Any]) -> MeasuredCell:
     config = replace(to_config(OmegaConf.merge(OmegaConf.structured(Config), raw)), output=str(folder))
     if config.speculation.mode is Speculation.off:
         raise ConfigError(f"{path} compares the baseline with itself; there is no time saved to predict.")
-    tasks = build.tasks_of(config, f"block {row['block']}")
+    tasks = [_with_idle_tools(task) for task in build.tasks_of(config, f"block {row['block']}")]
     latency = replace(config.latency, mean_s=row["latency_mean_s"], mean_g=None)
     return MeasuredCell(
         row=row,
@@ -126,17 +126,27 @@ def _with_all_samples(scripted: ScriptedTurn, turn: RecordedTurn, renderer: Rend
     return replace(scripted, samples=(*samples, *missing))
 
 
+def _with_idle_tools(task: Task) -> Task:
+    """Return a task whose tools return nothing, at once: how much they returned stands in the prompts' counts."""
+
+    async def nothing(**_: Any) -> str:
+        return ""
+
+    tools = tuple(replace(tool, function=nothing) for tool in task.make_tools())
+    return replace(task, make_tools=lambda: tools, environment=None)
+
+
 def _with_prompts(scripts: Scripts, events: Sequence[Event]) -> Scripts:
-    """Return scripts whose prompts are as long as the engine counted them in a run, where it did."""
+    """Return scripts whose prompts are as long as the engine counted them in a run. Raises ConfigError where it did
+    not."""
     counted: dict[str, list[tuple[int, int]]] = {}
     for event in events:
-        if event.kind is EventKind.GENERATION_FINISHED and event.data["num_prompt_tokens"] is not None:
+        if event.kind is EventKind.GENERATION_FINISHED:
             sizes = event.data["num_prompt_tokens"], event.data["num_output_tokens"]
+            if None in sizes:
+                raise ConfigError(f"{event.trajectory_id} has no counts of tokens; the check needs them.")
             counted.setdefault(task_id_of(event), []).append(sizes)
-    said = {
-        task_id: _with_inputs(script, counted[task_id]) if len(counted.get(task_id, ())) == len(script.turns) else script
-        for task_id, script in scripts.scripts.items()
-    }
+    said = {task_id: _with_inputs(script, counted[task_id]) for task_id, script in scripts.scripts.items()}
     return replace(scripts, scripts=said)
 
 

@@ -1,61 +1,76 @@
 """Fits the simulated engines of the check to calibration cells.
 
 The simulator itself is fitted: it runs what the cells ran, both arms, and the draft alone where that was measured. What
-is compared, run by run, are the means of four times: to the first token, of first turns (the whole prompt is computed)
-and of later ones (most of it is cached), per later token, and from asking the draft to a sample. A residual is the
-logarithm of simulated over measured, over `NOISE`.
+is compared, setting by setting and arm by arm, are the means of four times, to the first token of first turns (the whole
+prompt is computed) and of later ones (most of it is cached), per later token, and from asking the draft to a sample, and
+the share of turns in which the draft was done before the target. A residual is the logarithm of simulated over
+measured time, or the difference of shares, over `NOISE`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import build
 from harness.backends.simulated.least_squares import Fit, fit
-from harness.schema import SimulatedEngineConfig
+from harness.schema import SimulatedCoreConfig, SimulatedEngineConfig
 from harness.simulator_check.cells import MeasuredCell
 from harness.simulator_check.simulation import Engines, draft_alone_s, run
 from precall.events import Event, EventKind
 
 NOISE = 0.05
 """What a mean of a run may be off by, as a share of it."""
+STEP = 0.15
+"""Relative step of derivatives: means of a few requests change in jumps, as one comes before or after another."""
 ARMS = ("base", "spec")
-TARGET = {"step_s": 3e-3, "sequence_s": 2e-4, "prefill_token_s": 1e-4, "overhead_s": 4e-3, "stream_token_s": 1e-4}
+CORE = {"client_s": 2e-3, "stream_token_s": 1e-4}
+TARGET = {"step_s": 3e-3, "sequence_s": 2e-4, "prefill_token_s": 1e-4, "overhead_s": 2e-3}
 DRAFT = {"step_s": 1.5e-3, "sequence_s": 1e-4, "prefill_token_s": 5e-5}
-"""What is fitted of the target and of each draft model, and where the fit begins, in seconds. A message takes as long
-on both servers."""
+"""What is fitted of the shared core, the target and each draft model, and where the fit begins, in seconds. A message
+takes as long on the draft's server as on the target's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Mean seconds of a run; None where nothing had them."""
+    """Mean seconds of some runs, and the share of the turns with a draft in which it was done before the target;
+    None where nothing had them."""
 
     first_ttft_s: float | None
     later_ttft_s: float | None
     tpot_s: float | None
     draft_s: float | None
+    done_share: float | None
 
-    def values(self) -> tuple[float | None, ...]:
+    @property
+    def seconds(self) -> tuple[float | None, ...]:
         return (self.first_ttft_s, self.later_ttft_s, self.tpot_s, self.draft_s)
 
 
 def times_of(runs: Iterable[Sequence[Event]]) -> Times:
     """Return the means over all events of some runs."""
     first, later, tpot, draft = [], [], [], []
+    is_cut_off: list[bool] = []
     for event in (event for events in runs for event in events):
         data = event.data
-        if event.kind is EventKind.DRAFT_ANSWERED:
+        if event.kind is EventKind.DRAFT_ENDED:
+            is_cut_off.append(data["is_cut_off"])
+        elif event.kind is EventKind.DRAFT_ANSWERED:
             draft.append(event.time_s - data["sent_s"])
         elif event.kind is EventKind.GENERATION_FINISHED and data["first_token_s"] is not None:
             (later if event.turn else first).append(data["first_token_s"] - data["sent_s"])
             if data["num_output_tokens"] is not None and data["num_output_tokens"] > 1:
                 tpot.append((data["finished_s"] - data["first_token_s"]) / (data["num_output_tokens"] - 1))
     return Times(
-        first_ttft_s=_mean(first), later_ttft_s=_mean(later), tpot_s=_mean(tpot), draft_s=_mean(draft)
+        first_ttft_s=_mean(first),
+        later_ttft_s=_mean(later),
+        tpot_s=_mean(tpot),
+        draft_s=_mean(draft),
+        done_share=1.0 - fmean(is_cut_off) if is_cut_off else None,
     )
 
 
@@ -64,51 +79,96 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def start(cells: Sequence[MeasuredCell]) -> dict[str, float]:
-    """Return the parameters with which the fit begins, by `target.` or the draft's name and what it is."""
-    drafts = dict.fromkeys(cell.config.draft.model.name for cell in cells)
-    of_drafts = {f"{draft}.{name}": value for draft in drafts for name, value in DRAFT.items()}
-    return {**{f"target.{name}": value for name, value in TARGET.items()}, **of_drafts}
-
-
-def engine_configs(parameters: Mapping[str, float], cell: MeasuredCell) -> tuple[SimulatedEngineConfig, ...]:
-    """Return the cell's target and draft as they would stand in conf/backend/simulated.yaml."""
-
-    def values(of: str, names: Iterable[str]) -> dict[str, float]:
-        return {name: parameters[f"{of}.{name}"] for name in names}
-
-    target = SimulatedEngineConfig(**values("target", TARGET), block_size=cell.block_size)
-    draft = SimulatedEngineConfig(
-        **values(cell.config.draft.model.name, DRAFT), overhead_s=target.overhead_s, block_size=cell.block_size
-    )
-    return target, draft
+    """Return the parameters with which the fit begins, by what they belong to, a dot and their name."""
+    drafts = dict.fromkeys(_draft(cell) for cell in cells)
+    owners = {"core": CORE, "target": TARGET, **dict.fromkeys(drafts, DRAFT)}
+    return {f"{owner}.{name}": value for owner, own in owners.items() for name, value in own.items()}
 
 
 def engines_of(parameters: Mapping[str, float], cell: MeasuredCell) -> Engines:
     """Return the engines with these parameters, as the cell's servers were limited."""
-    target, draft = (build.engine_model(cell.config, each) for each in engine_configs(parameters, cell))
-    return Engines(target=target, draft=draft)
+
+    def values(owner: str, names: Iterable[str]) -> dict[str, float]:
+        return {name: parameters[f"{owner}.{name}"] for name in names}
+
+    target = SimulatedEngineConfig(**values("target", TARGET), block_size=cell.block_size)
+    draft = replace(target, **values(_draft(cell), DRAFT))
+    return Engines(
+        target=build.engine_model(cell.config, target),
+        draft=build.engine_model(cell.config, draft),
+        core=SimulatedCoreConfig(**values("core", CORE)),
+    )
 
 
 def fit_engines(cells: Sequence[MeasuredCell], on_iteration: Callable[..., None] = lambda *_: None) -> Fit:
     """Return the engines' parameters at which the simulator comes closest to the runs of `cells`."""
-    measured = {(index, arm): times_of(cell.runs_of(arm)) for index, cell in enumerate(cells) for arm in ARMS}
+    settings: dict[str, list[MeasuredCell]] = {}
+    for cell in cells:
+        settings.setdefault(cell.row["setting"], []).append(cell)
+    measured = {
+        (setting, arm): times_of([events for cell in blocks for events in cell.runs_of(arm)])
+        for setting, blocks in settings.items()
+        for arm in ARMS
+    }
+    alone_s = {setting: _alone_s(blocks) for setting, blocks in settings.items()}
+    simulated = _Simulated()
 
     def residuals(parameters: Mapping[str, float]) -> NDArray[np.float64]:
         found = []
-        for index, cell in enumerate(cells):
-            engines = engines_of(parameters, cell)
+        for setting, blocks in settings.items():
             for arm in ARMS:
-                simulated = times_of([run(cell, engines, arm).events])
-                found += _errors(simulated, measured[index, arm])
-            if cell.draft_s:
-                alone_s = [s for task in cell.tasks for turn in cell.draft_s[task.task_id] for s in turn]
-                found.append(log(draft_alone_s(cell, engines) / fmean(alone_s)) / NOISE)
+                found += _errors(simulated.times(blocks, parameters, arm), measured[setting, arm])
+            if (seconds := alone_s[setting]) is not None:
+                found.append(log(simulated.alone_s(blocks, parameters) / seconds) / NOISE)
         return np.array(found)
 
-    return fit(residuals, start(cells), on_iteration=on_iteration)
+    return fit(residuals, start(cells), step=STEP, on_iteration=on_iteration)
+
+
+class _Simulated:
+    """What the simulator says of some cells, kept: a derivative changes one parameter, on which few of them depend, and
+    baselines are the same whatever the draft is."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Any] = {}
+
+    def times(self, blocks: Sequence[MeasuredCell], parameters: Mapping[str, float], arm: str) -> Times:
+        owners, what = ("core", "target", _draft(blocks[0])), blocks[0].row["setting"]
+        if arm == "base":
+            owners, what = ("core", "target"), str([(cell.agents, cell.latency) for cell in blocks])
+        if (key := (arm, what, _of(parameters, owners))) not in self._known:
+            runs = [run(cell, engines_of(parameters, cell), arm).events for cell in blocks]
+            self._known[key] = times_of(runs)
+        return self._known[key]
+
+    def alone_s(self, blocks: Sequence[MeasuredCell], parameters: Mapping[str, float]) -> float:
+        draft = _draft(blocks[0])
+        key = (draft, str([cell.agents for cell in blocks]), _of(parameters, ("target", draft)))
+        if key not in self._known:
+            self._known[key] = fmean(draft_alone_s(cell, engines_of(parameters, cell)) for cell in blocks)
+        return self._known[key]
+
+
+def _draft(cell: MeasuredCell) -> str:
+    return cell.config.draft.model.name
+
+
+def _of(parameters: Mapping[str, float], owners: Iterable[str]) -> tuple[float, ...]:
+    return tuple(value for name, value in parameters.items() if name.split(".")[0] in owners)
+
+
+def _alone_s(blocks: Sequence[MeasuredCell]) -> float | None:
+    """Return the mean seconds of a sample of the draft alone in the tasks of some cells; None if they were not
+    measured."""
+    if not blocks[0].draft_s:
+        return None
+    return fmean(s for cell in blocks for task in cell.tasks for turn in cell.draft_s[task.task_id] for s in turn)
 
 
 def _errors(simulated: Times, measured: Times) -> list[float]:
-    pairs = zip(simulated.values(), measured.values(), strict=True)
-    # Where the simulated target is done before every draft, there is no time to compare: as if off by e.
-    return [(1.0 if one is None else log(one / other)) / NOISE for one, other in pairs if other is not None]
+    pairs = zip(simulated.seconds, measured.seconds, strict=True)
+    # Where the simulated target is done before every draft, there is no time to compare; the shares say so.
+    errors = [0.0 if one is None else log(one / other) for one, other in pairs if other is not None]
+    if simulated.done_share is not None and measured.done_share is not None:
+        errors.append(simulated.done_share - measured.done_share)
+    return [error / NOISE for error in errors]

@@ -11,7 +11,7 @@ from harness.backends.simulated.rates import EngineModel
 from harness.metrics.comparison import agent_times_s, time_saved_pct
 from harness.replay.models import RecordedTarget
 from harness.runner import ArmRun, Participants, run_arm
-from harness.schema import DraftPlace, Speculation
+from harness.schema import DraftPlace, SimulatedCoreConfig, Speculation
 from harness.simulator_check.cells import MeasuredCell
 from precall.events import EventRecorder
 from precall.speculation import NoSpeculation
@@ -21,15 +21,19 @@ from precall.tools import run_tool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
+    """The engines of a cell, and the core that client, messages and a colocated draft share."""
+
     target: EngineModel
     draft: EngineModel
+    core: SimulatedCoreConfig
 
 
 def run(cell: MeasuredCell, engines: Engines, arm: str) -> ArmRun:
     """Run one arm (base, spec)."""
     config = cell.config
     place = config.draft.place
-    config = replace(config, backend=replace(config.backend, is_core_shared=place is not DraftPlace.dedicated))
+    core = None if place is DraftPlace.dedicated else engines.core
+    config = replace(config, backend=replace(config.backend, simulated_core=core))
     num_drafts = {DraftPlace.elsewhere: 0, DraftPlace.colocated: 1, DraftPlace.dedicated: config.draft.num_replicas}
     speculation = Speculation.off if arm == "base" else config.speculation.mode
     models = [engines.target, *[engines.draft] * num_drafts[place]]

@@ -65,7 +65,8 @@ def figures_of(settings: Sequence[SettingVerdict], noise_pct: Sequence[float]) -
     """Return the figures of the held-out settings; `noise_pct` is baseline against baseline of each of their cells."""
     held_out = [each for each in settings if each.is_held_out]
     errors = [each.error_points for each in held_out]
-    widths = [high - low for low, _, high in (each.measured_pct for each in held_out) if low is not None and high]
+    limits = [(low, high) for low, _, high in (each.measured_pct for each in held_out)]
+    widths = [high - low for low, high in limits if low is not None and high is not None]
     return {
         "num_settings": len(held_out),
         "num_within": sum(bool(each.is_within) for each in held_out),

@@ -55,7 +55,7 @@ def test_the_pattern_drafts_of_a_run_learn_from_each_other_and_cost_nothing(tmp_
 
 
 def test_the_adaptive_switch_stands_in_the_closing_table_beside_speculation_always_on(tmp_path, capsys):
-    overrides = ("experiment=adaptive", "backend.is_core_shared=true", "agent.tasks_per_agent=4")
+    overrides = ("experiment=adaptive", "+backend.simulated_core={client_s:0.001}", "agent.tasks_per_agent=4")
     settings, table = run(tmp_path, capsys, *overrides, "grid={speculation.is_adaptive:[false,true]}")
     assert [setting["is_adaptive"] for setting in settings] == [False, True]
     assert table.count("client, adaptive") == 1

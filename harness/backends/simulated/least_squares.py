@@ -1,6 +1,6 @@
 """Fits positive parameters to data by least squares, and says how well each of them is known."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 Residuals = Callable[[Mapping[str, float]], NDArray[np.float64]]
 
-_STEP = 0.04  # relative, for derivatives: far above the grain that whole tokens give the residuals
+STEP = 0.04
+"""Relative step of derivatives: far above the grain that whole tokens give the residuals of the paper's cells."""
 _MAX_STEP = 0.7  # of a logarithm
 _NUM_DAMPINGS = 6
 
@@ -50,21 +51,22 @@ def fit(
     start: Mapping[str, float],
     *,
     max_iterations: int = 20,
+    step: float = STEP,
     on_iteration: Callable[[float, Mapping[str, float]], None] = lambda *_: None,
 ) -> Fit:
     """Minimise the sum of squares of `residuals` over the logarithms of the parameters (Levenberg-Marquardt, with
-    derivatives by differences). It ends when an iteration gains less than half a percent."""
-    names, damping = list(start), 0.01
+    derivatives by differences of the relative size `step`). It ends when an iteration gains less than half a percent."""
+    damping = 0.01
     parameters = dict(start)
     values = residuals(parameters)
-    jacobian = _jacobian(residuals, parameters, values, names)
+    jacobian = _jacobian(residuals, parameters, values, step)
     for _ in range(max_iterations):
         found = _descend(residuals, parameters, values, jacobian, damping)
         if found is None:
             break
         gain = values @ values - found[1] @ found[1]
         parameters, values, damping = found
-        jacobian = _jacobian(residuals, parameters, values, names)
+        jacobian = _jacobian(residuals, parameters, values, step)
         on_iteration(float(values @ values), parameters)
         if gain < 0.005 * (values @ values):
             break
@@ -72,10 +74,10 @@ def fit(
 
 
 def _jacobian(
-    residuals: Residuals, parameters: dict[str, float], values: NDArray[np.float64], names: Sequence[str]
+    residuals: Residuals, parameters: dict[str, float], values: NDArray[np.float64], step: float
 ) -> NDArray[np.float64]:
-    columns = [residuals({**parameters, name: parameters[name] * np.exp(_STEP)}) - values for name in names]
-    return np.stack(columns, axis=1) / _STEP
+    columns = [residuals({**parameters, name: parameters[name] * np.exp(step)}) - values for name in parameters]
+    return np.stack(columns, axis=1) / step
 
 
 def _descend(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agents.task import Task
 from harness import build
-from harness.backends.simulated.core import SharedCore
+from harness.backends.simulated.core import OnCore, SharedCore
 from harness.backends.simulated.model_server import SimulatedModelServer
 from harness.backends.simulated.models import SimulatedDraft, SimulatedTarget
 from harness.backends.simulated.recorded import script_of
@@ -21,6 +21,8 @@ from precall.events import EventRecorder
 from precall.limits import ToolLimiter
 from precall.speculation import ClientSpeculation, NoSpeculation
 from precall.tool_cache import ToolCachePublisher
+
+_DRAFT_WEIGHT = 1.25**-build.DRAFT_NICENESS  # as Linux weighs a nice process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +52,14 @@ def simulated_participants(
     draft_s: Mapping[str, Sequence[Sequence[float]]],
 ) -> MakeParticipants:
     """Return the function that makes the participants of one arm's run, on engines that nobody has used."""
-    core = SharedCore() if config.backend.is_core_shared else None
-    target_server = servers[0].fresh(core)
-    if config.draft.place is DraftPlace.colocated:
-        draft_servers = [server.fresh(core, is_engine_on_core=True) for server in servers[1:]]
-    else:
-        draft_servers = [server.fresh() for server in servers[1:]]
+    target_place = draft_place = None
+    if (shared := config.backend.simulated_core) is not None:
+        core = SharedCore(client_s=shared.client_s, stream_token_s=shared.stream_token_s)
+        target_place = OnCore(core=core)
+        if config.draft.place is DraftPlace.colocated:
+            draft_place = OnCore(core=core, computes=True, weight=_DRAFT_WEIGHT)
+    target_server = servers[0].fresh(target_place)
+    draft_servers = [server.fresh(draft_place) for server in servers[1:]]
     make_model_free_draft = model_free_draft(config, scripts.recorded)
     policy = build.policy_of(config)
     limiter, switch = ToolLimiter(), build.switch_of(config)

@@ -72,18 +72,12 @@ class EngineLimits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineModel:
     """One simulated engine: its steps, its limits, and the seconds that a message takes between client and engine, one
-    way (the `o` of precall.cost_model.engine, paid twice per request).
-
-    Where messages share a core with others (SharedCore), `overhead_s` is what one takes of it, and `stream_token_s` what
-    each generated token takes on its way to the client."""
+    way (the `o` of precall.cost_model.engine, paid twice per request); on a SharedCore, what one takes of it."""
 
     rates: StepRates
     limits: EngineLimits = EngineLimits()
     overhead_s: float = 0.0
-    stream_token_s: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("overhead_s", "stream_token_s"):
-            value = getattr(self, name)
-            if not 0.0 <= value < float("inf"):
-                raise ConfigError(f"{name} is {value}; it must be 0 or more.")
+        if not 0.0 <= self.overhead_s < float("inf"):
+            raise ConfigError(f"overhead_s is {self.overhead_s}; it must be 0 or more.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from harness.backends.simulated.core import MessageThread, SharedCore
+from harness.backends.simulated.core import MessageThread, OnCore
 from harness.backends.simulated.engine import BatchingEngine
 from harness.backends.simulated.kv_cache import Segment
 from harness.backends.simulated.rates import EngineModel
@@ -32,31 +32,37 @@ class CachedResponse:
 class SimulatedServer:
     """Drives one engine by the loop's timers. A message takes `overhead_s` each way; a post to the tool cache too.
 
-    With a `core`, messages are jobs of a thread on it, and so, with `is_engine_on_core`, are the engine's steps, whose
-    times are then on that thread's clock; what the engine generates elsewhere burdens the core by `stream_token_s` a
-    token.
+    With a `place`, messages are jobs of a thread on a core, and there the engine's steps may be, too; their times are
+    then on their thread's clock.
     """
 
-    def __init__(
-        self, model: EngineModel, core: SharedCore | None = None, *, is_engine_on_core: bool = False
-    ) -> None:
+    def __init__(self, model: EngineModel, place: OnCore | None = None) -> None:
         self.engine = BatchingEngine(model.rates, model.limits)
         self.overhead_s = model.overhead_s
-        self._stream_token_s = model.stream_token_s
-        self._core = core
-        self._messages = None if core is None else MessageThread(core)
-        self._steps = core.thread(self._advance) if core is not None and is_engine_on_core else None
+        self._core = None if place is None else place.core
+        self._messages = None if place is None else MessageThread(place.core, place.weight)
+        computes = place is not None and place.computes
+        self._steps = place.core.thread(self._advance, place.weight) if computes else None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = inf
         self._live: dict[str, CachedResponse] = {}
         self._finished: set[str] = set()
 
-    async def message(self, since_s: float | None = None, *, num: int = 1) -> None:
-        """Let `num` messages travel together that were sent at `since_s` (default: now)."""
+    async def carry_request(self) -> None:
+        """Return when a message from the client has arrived."""
+        if self._core is not None:
+            await self._core.client.handle(self._core.client_s)
+        await self._carry(now_s())
+
+    async def carry_answer(self, since_s: float | None = None) -> None:
+        """Return when a message to the client has arrived that was sent at `since_s` (default: now)."""
+        await self._carry(now_s() if since_s is None else since_s)
+
+    async def _carry(self, since_s: float) -> None:
         if self._messages is not None:
-            await self._messages.handle(num * self.overhead_s)
+            await self._messages.handle(self.overhead_s)
         else:
-            await asyncio.sleep(self.overhead_s if since_s is None else since_s + self.overhead_s - now_s())
+            await asyncio.sleep(since_s + self.overhead_s - now_s())
 
     def _now_s(self) -> float:
         return now_s() if self._steps is None else self._steps.now_s()
@@ -101,7 +107,7 @@ class SimulatedServer:
             self._steps.set_due(self.engine.next_s)
             return
         if self._core is not None:
-            self._core.set_background(self._stream_token_s * self.engine.tokens_per_s)
+            self._core.set_background(self._core.stream_token_s * self.engine.tokens_per_s)
         if self.engine.next_s == self._timer_s:
             return
         if self._timer is not None:
@@ -130,7 +136,7 @@ class SimulatedServer:
     async def post(self, path: str, body: Any, headers: Mapping[str, str], timeout_s: float) -> tuple[int, str]:
         """Take a post as precall.engine does; see precall.tool_cache.Poster."""
         outputs = parse_post(json.dumps(body).encode())
-        await self.message()
+        await self.carry_request()
         status = 200 if path in self._live else 410 if path in self._finished else 404
         if status == 200:
             response = self._live[path]
@@ -139,5 +145,5 @@ class SimulatedServer:
             else:
                 response.entries += [(output, now_s() + (output.keep_alive_s or DEFAULT_TTL_S)) for output in outputs]
                 response.changed.set()
-        await self.message()
+        await self.carry_answer()
         return status, f"simulated {status}"

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from harness.backends.simulated.core import MessageThread, SharedCore
+from harness.backends.simulated.core import MessageThread, OnCore, SharedCore
 from harness.backends.simulated.kv_cache import Segment
 from harness.backends.simulated.rates import EngineModel, StepRates
 from harness.backends.simulated.server import SimulatedServer
+from precall.errors import ConfigError
 from precall.events import now_s
 from precall.testing.virtual_time import run_virtual
 
@@ -23,22 +24,33 @@ async def ends_of(*jobs: tuple[MessageThread, float, float]) -> list[float]:
     return await asyncio.gather(*(send(*job) for job in jobs))
 
 
-def test_messages_of_one_thread_are_handled_one_after_the_other():
+def test_messages_of_one_thread_are_handled_side_by_side():
     async def main():
         thread = MessageThread(SharedCore())
+        # Alone until 0.5; in halves until 1.5, when the first ends; then the second has 0.5 left.
         return await ends_of((thread, 0.0, 1.0), (thread, 0.5, 1.0), (thread, 5.0, 1.0))
 
-    assert run_virtual(main()) == pytest.approx([1.0, 2.0, 6.0])
+    assert run_virtual(main()) == pytest.approx([1.5, 2.0, 6.0])
 
 
-def test_threads_with_work_share_the_core_in_equal_parts():
+def test_threads_with_work_share_the_core_in_equal_parts_however_many_messages_they_have():
     async def main():
         core = SharedCore()
-        one, other, third = (MessageThread(core) for _ in range(3))
-        # 0 to 2: two halves; 2 to 3.5: three thirds, of which the second ends; then two halves; the third has 2 left.
-        return await ends_of((one, 0.0, 1.0), (other, 0.0, 1.5), (one, 2.0, 3.0), (third, 2.0, 3.0))
+        one, other = MessageThread(core), MessageThread(core)
+        # `other` has half of the core for 3 s; the two messages of `one` a quarter each, and half each after that.
+        return await ends_of((one, 0.0, 1.0), (one, 0.0, 1.0), (other, 0.0, 1.5))
 
-    assert run_virtual(main()) == pytest.approx([2.0, 3.5, 8.5, 8.5])
+    assert run_virtual(main()) == pytest.approx([3.5, 3.5, 3.0])
+
+
+def test_a_thread_gets_of_the_core_what_its_weight_is_of_those_with_work():
+    async def main():
+        core = SharedCore()
+        heavy, light = MessageThread(core, 1.0), MessageThread(core, 0.25)
+        # A fifth of 5 s, then all of the core for the other second.
+        return await ends_of((heavy, 0.0, 4.0), (light, 0.0, 2.0))
+
+    assert run_virtual(main()) == pytest.approx([5.0, 6.0])
 
 
 def test_a_background_takes_its_share_for_as_long_as_it_lasts():
@@ -70,17 +82,17 @@ def test_a_caller_that_is_cancelled_leaves_its_message_to_the_server():
         given_up.cancel()
         return await after
 
-    assert run_virtual(main()) == pytest.approx([3.0])
+    assert run_virtual(main()) == pytest.approx([2.5])  # without the other it would be 1.75
 
 
 # One second a step.
-MODEL = EngineModel(rates=StepRates(step_s=1.0), overhead_s=0.5, stream_token_s=0.25)
+MODEL = EngineModel(rates=StepRates(step_s=1.0), overhead_s=0.5)
 
 
 def test_steps_on_the_core_take_longer_beside_messages_and_go_on_where_they_were():
     async def main():
         core = SharedCore()
-        draft, thread = SimulatedServer(MODEL, core, is_engine_on_core=True), MessageThread(core)
+        draft, thread = SimulatedServer(MODEL, OnCore(core=core, computes=True)), MessageThread(core)
 
         async def generate() -> float:
             await draft.generate((Segment("a", 10),), 4)
@@ -94,7 +106,7 @@ def test_steps_on_the_core_take_longer_beside_messages_and_go_on_where_they_were
 
 def test_an_engine_on_the_core_that_was_idle_has_lost_no_time():
     async def main():
-        draft = SimulatedServer(MODEL, SharedCore(), is_engine_on_core=True)
+        draft = SimulatedServer(MODEL, OnCore(core=SharedCore(), computes=True))
         ends = []
         for _ in range(2):
             await asyncio.sleep(10.0)
@@ -107,8 +119,8 @@ def test_an_engine_on_the_core_that_was_idle_has_lost_no_time():
 
 def test_what_an_engine_elsewhere_generates_burdens_the_core_while_it_does():
     async def main():
-        core = SharedCore()
-        target, thread = SimulatedServer(MODEL, core), MessageThread(core)
+        core = SharedCore(stream_token_s=0.25)
+        target, thread = SimulatedServer(MODEL, OnCore(core=core)), MessageThread(core)
         generating = asyncio.create_task(target.generate((Segment("a", 10),), 4))
         ends = await ends_of((thread, 0.0, 2.0), (thread, 5.0, 1.0))
         await generating
@@ -118,13 +130,18 @@ def test_what_an_engine_elsewhere_generates_burdens_the_core_while_it_does():
     assert run_virtual(main()) == pytest.approx([1.0 + 1.0 / 0.75, 6.0])
 
 
-def test_the_messages_of_samples_are_handled_together_and_without_a_core_side_by_side():
+def test_a_request_takes_the_client_and_the_server_and_an_answer_the_server_alone():
     async def main():
-        ends = []
-        for server in (SimulatedServer(MODEL, SharedCore()), SimulatedServer(MODEL)):
-            started_s = now_s()
-            await server.message(num=3)
-            ends.append(now_s() - started_s)
-        return ends
+        server = SimulatedServer(MODEL, OnCore(core=SharedCore(client_s=2.0)))
+        await server.carry_request()
+        sent_s = now_s()
+        await server.carry_answer()
+        return sent_s, now_s()
 
-    assert run_virtual(main()) == pytest.approx([1.5, 0.5])
+    assert run_virtual(main()) == (pytest.approx(2.5), pytest.approx(3.0))
+
+
+@pytest.mark.parametrize("name", ["client_s", "stream_token_s"])
+def test_what_the_client_takes_is_not_negative(name):
+    with pytest.raises(ConfigError, match=f"{name} is -1.0; it must be 0 or more"):
+        SharedCore(**{name: -1.0})
