@@ -41,6 +41,14 @@ reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the fi
 	@$(MAKE) --no-print-directory figures
 	$(PYTHON) -m harness.summary $(SCALE)
 
+.PHONY: status
+status: $(STAMP) ## how far the experiments of SCALE are, whoever runs them, and what the rest will take
+	$(PYTHON) -m harness.status -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
+
+.PHONY: fetch
+fetch: $(STAMP) ## download the weights and data sets of SCALE's experiments, for nodes without a network
+	$(PYTHON) -m harness.cluster.fetch -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
+
 .PHONY: figures
 figures: $(STAMP) ## redraw the figures from results alone, into results/figures
 	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/$(FIGURE_1)
@@ -59,6 +67,14 @@ ifneq ($(wildcard results/runs/$(SCALE)/simulator_check/simulated/cells.parquet)
 	$(PYTHON) -m paper_figures.simulator_check results/runs/$(SCALE)/simulator_check/simulated
 endif
 	$(PYTHON) -m paper_figures.fig3_speedup_model
+
+.PHONY: claims
+claims: $(STAMP) ## say of every claim of the paper and of ours whether the records here reproduce it
+	$(PYTHON) -m harness.claims
+
+.PHONY: artifact
+artifact: $(STAMP) ## write ARTIFACT.md from results/claims.yaml
+	$(PYTHON) -m harness.claims.artifact
 
 .PHONY: test
 test: $(STAMP) ## run all tests: unit tests first, then those on the real vLLM engine
@@ -125,6 +141,10 @@ agents-check: $(STAMP) ## replay our own SWE and reasoning tasks with real tools
 .PHONY: bench-forks
 bench-forks: $(STAMP) ## measure forks of a workspace of 10,000 files, by copying and by overlay (ARGS='--folder DIR')
 	$(PYTHON) -m harness.fork_bench $(ARGS)
+
+.PHONY: bench-cells
+bench-cells: $(STAMP) ## measure what listing, resuming and drawing take with 10,000 simulated cells (ARGS='--cells N')
+	$(PYTHON) -m harness.cell_bench $(ARGS)
 
 .PHONY: overhead
 overhead: $(STAMP) ## measure what the client adds to a turn at 256 agents, speculation on and off (ARGS='--blocks 6')

@@ -63,7 +63,7 @@ async def measure_baseline(
     folder.begin(config, provenance.collect(config.seed))
     tasks = build.tasks_of(config, "calibration")
     run = ArmRun(arm="off-1")
-    async with baseline_participants(config, tasks, [server], salt=str(folder.path)) as make:
+    async with baseline_participants(config, tasks, [server], salt=str(folder.work)) as make:
         try:
             await run_arm(
                 run,
@@ -112,7 +112,7 @@ async def measure_draft(
         if isinstance(server, SimulatedModelServer):
             return draft_alone(config, task, server)
         assert client is not None, "a server that is not simulated has a client"
-        return ReplayDraft(client, recorded[task.task_id], renderer, cache_salt_of(str(folder.path), task.task_id))
+        return ReplayDraft(client, recorded[task.task_id], renderer, cache_salt_of(str(folder.work), task.task_id))
 
     def make(task: Task, recorder: EventRecorder, agent: int) -> Participants:
         draft = draft_for(task)

@@ -85,7 +85,7 @@ async def run_cell(
                 speculation=mode,
                 latency=latency,
                 draft_s=draft_s,
-                salt=f"{folder.path}/{name}",
+                salt=f"{folder.work}/{name}",
             ) as make:
                 try:
                     await run_arm(
@@ -109,8 +109,8 @@ async def run_cell(
     for run in runs.values():
         finished = [trajectory for agent in run.trajectories for trajectory in agent]
         trajectories = record(finished, run.events, f"{cell.cell_id}, run {run.arm}")
-        write_trajectories(folder.path / f"trajectories-{run.arm}.jsonl", trajectories)
-        _write_graded(folder.path, run.arm, finished, config.model.name)
+        write_trajectories(folder.work / f"trajectories-{run.arm}.jsonl", trajectories)
+        _write_graded(folder.work, run.arm, finished, config.model.name)
     folder.write_json("metrics.json", metrics)
     folder.finish("finished")
     return metrics

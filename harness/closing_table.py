@@ -23,10 +23,12 @@ COLUMNS = (
     "eligible",
 )
 MIN_WIDTH = 210
+MAX_ROWS = 200
+"""More lines nobody reads, and drawing them takes longer than all the rest."""
 
 
 def print_closing_table(records: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print one line per record of `tables.summarise`, wide enough that no column wraps."""
+    """Print one line per record of `tables.summarise`, at most `MAX_ROWS`, wide enough that no column wraps."""
     agents = ", ".join(sorted({str(record["num_agents"]) for record in records}))
     table = Table(
         title=f"Speculation against the baseline: {agents} agents",
@@ -35,9 +37,12 @@ def print_closing_table(records: Sequence[dict[str, Any]], console: Console) -> 
     )
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in TEXTS else "right", no_wrap=True)
-    for record in records:
+    for record in records[:MAX_ROWS]:
         table.add_row(*_cells(record))
-    Console(file=console.file, width=max(console.width, MIN_WIDTH)).print(table)
+    wide = Console(file=console.file, width=max(console.width, MIN_WIDTH))
+    wide.print(table)
+    if len(records) > MAX_ROWS:
+        wide.print(f"and {len(records) - MAX_ROWS} more settings: cells.parquet has all")
 
 
 def _cells(record: dict[str, Any]) -> list[str]:

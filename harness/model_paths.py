@@ -15,8 +15,7 @@ CACHE = ROOT / ".cache"
 
 
 def model_path(model: ModelConfig) -> str:
-    """Return the folder or the hub name of a model, making a random one. A relative folder is looked for here, then in
-    the checkout.
+    """Return the folder or the hub name of a model, making a random one.
 
     Raises ConfigError for an unknown model, and for a folder that cannot be served.
     """
@@ -24,12 +23,16 @@ def model_path(model: ModelConfig) -> str:
         return str(_tiny_folder(_architecture_of(model.tiny)))
     if not model.path:
         raise ConfigError(f"model {model.name} has neither a path nor a tiny architecture; it needs one of them.")
-    for folder in (Path(model.path), ROOT / model.path):
-        if folder.is_dir():
-            _check_folder(folder, model.tool_call_parser, has_weights=model.load_format != "dummy")
-            return str(folder)
+    if (folder := folder_here(model)) is not None:
+        _check_folder(folder, model.tool_call_parser, has_weights=model.load_format != "dummy")
+        return str(folder)
     _check_on_hub(model)
     return model.path
+
+
+def folder_here(model: ModelConfig) -> Path | None:
+    """Return the folder that a model's path names, relative to here or to the checkout; None where it is a hub name."""
+    return next((folder for folder in (Path(model.path), ROOT / model.path) if folder.is_dir()), None)
 
 
 _check_folder = functools.cache(check_model_folder)  # once for all settings of an experiment
@@ -59,5 +62,6 @@ def _check_on_hub(model: ModelConfig) -> None:
         reason = str(error).splitlines()[0]
         raise ConfigError(
             f"model {model.name} is {model.path!r}, which is no folder here, and the hub does not give it: {reason} "
-            "Check the name, download it first, or choose a model that needs no network, such as model=replay_tiny."
+            "Check the name, download it first (make fetch), or choose a model that needs no network, such as "
+            "model=replay_tiny."
         ) from error

@@ -60,6 +60,11 @@ def _git(*arguments: str) -> str | None:
     return _output("git", "-C", str(ROOT), *arguments)
 
 
+def gpu_names() -> list[str]:
+    """Return the names of the GPUs here, each once."""
+    return sorted({line.split(",")[0] for line in _gpus()})
+
+
 def _gpus() -> list[str]:
     text = _output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
     return text.splitlines() if text else []

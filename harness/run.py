@@ -1,47 +1,64 @@
 """`python -m harness.run experiment=NAME [overrides]`: runs an experiment, or with -m several, sharing their servers.
 
-The last line on stdout is one JSON object with the figures of every setting; it is kept in results/bench/ too.
+The last line on stdout is one JSON object with the figures of every setting; it is kept in results/bench/ too. With
+several experiments there is such a line for each, as soon as it is complete.
 """
 
-import asyncio
-import signal
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra.core.config_store import ConfigStore
 from rich.console import Console
 
 from harness import tables
 from harness.bench import write_bench
 from harness.closing_table import print_closing_table
-from harness.experiment import Experiment, check_before_start
-from harness.metrics.comparison import MeasurementError
-from harness.schema import BackendKind, Config
-from harness.servers import ServerPool
-from harness.sweep import expand
-from precall.errors import BackendError, ConfigError
-from precall.testing.virtual_time import run_virtual
+from harness.cluster.places import run_in_place
+from harness.command import composed, ending
+from harness.experiment import Experiment, check_before_start, experiments_of
+from harness.progress import attempts_in
+from harness.sweep import Cell
+from precall.errors import BackendError
 
 
-def register_schema() -> None:
-    """Make the schema known to Hydra under the name that conf/config.yaml begins with."""
-    ConfigStore.instance().store(name="schema", node=Config)
+def run_experiments(nodes: Sequence[Any]) -> None:
+    """Run composed configurations. Raises what ends the run."""
+    experiments = experiments_of(nodes)
+    check_before_start(experiments)
+    console = Console(stderr=True)
+    left = {each.config.output: {cell.cell_id for cell in each.missing} for each in experiments}
+    by_output = {each.config.output: each for each in experiments}
+    for experiment in experiments:
+        num_found = len(experiment.cells) - len(left[experiment.config.output])
+        if num_found:
+            text = f"{experiment.config.experiment}: {num_found} of {len(experiment.cells)} cells are there already"
+            console.print(text, highlight=False, soft_wrap=True)
+        if num_found == len(experiment.cells):
+            close(experiment, console)
+
+    def on_cell(cell: Cell) -> None:
+        output = cell.config.output
+        left[output].discard(cell.cell_id)
+        if not left[output]:
+            close(by_output[output], console)
+
+    run_in_place(experiments, console, on_cell)
+    for output, names in left.items():
+        if names:
+            close(by_output[output], console)
+    if any(left.values()):
+        attempts = [attempt for output, names in left.items() for attempt in attempts_in(Path(output), names)]
+        raise BackendError(
+            f"{sum(map(len, left.values()))} cells are not finished, and in no table, since other processes are at "
+            f"them: {', '.join(map(str, attempts)) or 'nobody any more'}. Wait for those to end."
+        )
 
 
-def run_experiment(node: Any, pool: ServerPool) -> None:
-    """Run one composed configuration. Raises what ends the run."""
-    cells = expand(node)
-    check_before_start(cells)
-    is_simulated = cells[0].config.backend.kind is BackendKind.simulated
-    # In virtual time there is no bar: the thread that draws it would hold the clock.
-    console = Console(stderr=True, force_terminal=False if is_simulated else None)
-    run = _run(Experiment(cells, pool, console), pool)
-    frame = run_virtual(run) if is_simulated else asyncio.run(run)
-    records = tables.summarise(frame)
+def close(experiment: Experiment, console: Console) -> None:
+    """Write the tables of an experiment's finished cells and say what they show."""
+    records = tables.summarise(tables.write_tables(experiment.cells, experiment.folder))
     print_closing_table(records, console)
-    config = cells[0].config
+    config = experiment.config
     write_bench(
         config.experiment,
         {"experiment": config.experiment, "scale": config.scale.name, "settings": records},
@@ -49,54 +66,9 @@ def run_experiment(node: Any, pool: ServerPool) -> None:
     )
 
 
-async def _run(experiment: Experiment, pool: ServerPool) -> Any:
-    # A terminated run cleans up as an interrupted one does.
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        return await experiment.run()
-    except BaseException:
-        await pool.aclose()
-        raise
-
-
 def main() -> None:
-    register_schema()
-    pool = ServerPool()
-    is_composed = False
-
-    @hydra.main(
-        version_base="1.3", config_path=str(Path(__file__).resolve().parent.parent / "conf"), config_name="config"
-    )
-    def run(node: Any) -> None:
-        nonlocal is_composed
-        is_composed = True
-        try:
-            run_experiment(node, pool)
-        except ConfigError as error:
-            _end(f"Configuration: {error}", 2)
-        except (BackendError, MeasurementError) as error:
-            _end(f"{error}\nThe same command again runs only what is missing.", 1)
-        except OSError as error:
-            _end(f"{error}\nFree the resource that it names; the same command again runs only what is missing.", 1)
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            _end("Interrupted. The same command again runs only what is missing.", 130)
-
-    try:
-        run()
-    except SystemExit as end:
-        # Hydra ends with 1 when it cannot compose a configuration, which is the user's to correct.
-        if end.code == 1 and not is_composed:
-            sys.exit(2)
-        raise
-    finally:
-        asyncio.run(pool.aclose())
-
-
-def _end(message: str, code: int) -> None:
-    print(message, file=sys.stderr, flush=True)
-    sys.exit(code)
+    if nodes := composed():
+        ending(lambda: run_experiments(nodes))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The schema of an experiment's configuration. YAML in conf/ only chooses; a key that is not here is refused at
 launch."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import MISSING, SI, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from harness.jobs_config import JobsConfig, check_jobs
 from precall.errors import ConfigError
 
 
@@ -310,6 +311,7 @@ class Config:
     prices: PricesConfig = field(default_factory=PricesConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
+    jobs: JobsConfig = field(default_factory=JobsConfig)
     grid: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     output: str = SI("results/runs/${scale.name}/${experiment}")
@@ -357,6 +359,7 @@ def check(config: Config) -> None:
             f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {config.draft.model.is_replay}; "
             "both must replay or neither."
         )
+    check_jobs(config.jobs)
     _check_workload(config)
     if speculates:
         _check_draft(config)
@@ -472,3 +475,16 @@ def to_config(node: Any) -> Config:
         raise ConfigError(f"{missing[0]} has no value; it must have one. Give it on the command line or in its group.")
     assert isinstance(config, Config), f"the node has type {type(config).__name__}"
     return config
+
+
+def to_plain(config: Config) -> dict[str, Any]:
+    """Return a configuration as plain data, the members of enums by their names."""
+    return _plain(asdict(config))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.name if isinstance(value, Enum) else value

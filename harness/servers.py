@@ -22,6 +22,10 @@ class ServerPool:
         self._running: dict[ServerSettings, ModelServer] = {}
         self._client_cores = os.sched_getaffinity(0)
 
+    @property
+    def running(self) -> list[ServerSettings]:
+        return list(self._running)
+
     async def provide(
         self, settings: list[ServerSettings], log_folder: Path, target_port: int | None = None
     ) -> list[ModelServer]:

@@ -1,7 +1,9 @@
 """The tables of an experiment: one row per finished cell, kept in parquet for the figures, and one record per
 setting."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,6 +13,7 @@ import pandas as pd
 
 from harness.cell import folder_of
 from harness.metrics.statistics import block_interval, t_quantile
+from harness.records import NUM_READERS, manifests_in
 from harness.schema import BackendKind, Config, DraftKind
 from harness.sweep import Cell
 
@@ -126,8 +129,10 @@ def origin_of(config: Config) -> str:
 
 def write_tables(cells: Sequence[Cell], folder: Path) -> pd.DataFrame:
     """Write the rows of the finished cells to parquet and return them, in the order of the cells."""
-    frame = pd.DataFrame([cell_row(cell) for cell in cells if folder_of(cell).is_finished])
-    partial = folder / f"{CELLS}.partial"
+    finished = {name for name, manifest in manifests_in(folder).items() if manifest["status"] == "finished"}
+    with ThreadPoolExecutor(NUM_READERS) as readers:
+        frame = pd.DataFrame(list(readers.map(cell_row, (cell for cell in cells if cell.cell_id in finished))))
+    partial = folder / f"{CELLS}.{os.getpid()}.partial"  # another process may write it, too
     frame.to_parquet(partial, index=False)
     partial.replace(folder / CELLS)
     return frame
@@ -150,24 +155,30 @@ def noise_floor_pct(noise_pct: Sequence[float], num_blocks: int) -> float | None
 
 def summarise(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one record per setting: means over blocks, intervals, prediction and residual, noise floor."""
-    records = []
-    for _, rows in frame.groupby("setting", sort=False):
-        is_same_load = (frame["backend"] == rows["backend"].iloc[0]) & (
-            frame["num_agents"] == rows["num_agents"].iloc[0]
-        )
-        noise_pct = frame.loc[is_same_load, "noise_pct"].tolist()
-        records.append(_record(rows, noise_floor_pct(noise_pct, len(rows))))
-    return records
+    settings: dict[str, list[Row]] = {}
+    noise_pct: dict[tuple[str, int], list[float]] = {}
+    for row in frame.to_dict("records"):
+        settings.setdefault(row["setting"], []).append(row)  # pyright: ignore[reportArgumentType]
+        noise_pct.setdefault(_load(row), []).append(row["noise_pct"])
+    return [_record(rows, noise_floor_pct(noise_pct[_load(rows[0])], len(rows))) for rows in settings.values()]
 
 
-def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
-    saved = block_interval(rows["time_saved_pct"].tolist())
-    # None throughout where the server does not count tokens: such a column holds objects.
-    ratios = rows["throughput_spec_tok_per_s"].astype(float) / rows["throughput_base_tok_per_s"].astype(float)
-    ratio = block_interval(ratios.dropna().tolist())
-    predicted = _frame_mean(rows, "predicted_time_saved_pct")
-    loaded = _frame_mean(rows, "predicted_loaded_time_saved_pct")
-    first = rows.iloc[0]
+Row = Mapping[Hashable, Any]
+
+
+def _load(row: Row) -> tuple[str, int]:
+    return row["backend"], row["num_agents"]
+
+
+def _record(rows: Sequence[Row], noise_floor: float | None) -> dict[str, Any]:
+    saved = block_interval([row["time_saved_pct"] for row in rows])
+    # None where the server does not count tokens.
+    throughput = {arm: [_number(row[f"throughput_{arm}_tok_per_s"]) for row in rows] for arm in ("base", "spec")}
+    ratio = block_interval([s / b for s, b in zip(throughput["spec"], throughput["base"], strict=True) if s and b])
+    predicted = _mean_of(rows, "predicted_time_saved_pct")
+    loaded = _mean_of(rows, "predicted_loaded_time_saved_pct")
+    num_identical = _sum_of(rows, "num_identical")
+    first = rows[0]
     return {
         "experiment": first["experiment"],
         "workload": first["workload"],
@@ -182,47 +193,50 @@ def _record(rows: Any, noise_floor: float | None) -> dict[str, Any]:
         "latency_mean_g": _number(first["latency_mean_g"]),
         "latency_mean_s": _number(first["latency_mean_s"]),
         "num_blocks": len(rows),
-        "throughput_base_tok_per_s": _frame_mean(rows, "throughput_base_tok_per_s"),
-        "throughput_spec_tok_per_s": _frame_mean(rows, "throughput_spec_tok_per_s"),
+        "throughput_base_tok_per_s": _mean_of(rows, "throughput_base_tok_per_s"),
+        "throughput_spec_tok_per_s": _mean_of(rows, "throughput_spec_tok_per_s"),
         "throughput_ratio": [ratio.low, ratio.mid, ratio.high],
         "time_saved_pct": [saved.low, saved.mid, saved.high],
         "noise_floor_pct": noise_floor,
         "predicted_time_saved_pct": predicted,
         "residual_pct": None if predicted is None or saved.mid is None else saved.mid - predicted,
         "residual_of_load_pct": None if predicted is None or loaded is None else loaded - predicted,
-        "generation_s_base": _frame_mean(rows, "generation_s_base"),
-        "generation_s_spec": _frame_mean(rows, "generation_s_spec"),
-        "draft_s": _frame_mean(rows, "draft_s"),
-        "call_acceptance_rate": _frame_mean(rows, "call_acceptance_rate"),
-        "eligible_share": _frame_mean(rows, "eligible_share"),
+        "generation_s_base": _mean_of(rows, "generation_s_base"),
+        "generation_s_spec": _mean_of(rows, "generation_s_spec"),
+        "draft_s": _mean_of(rows, "draft_s"),
+        "call_acceptance_rate": _mean_of(rows, "call_acceptance_rate"),
+        "eligible_share": _mean_of(rows, "eligible_share"),
         "solved_share_base": _share(rows, "num_solved_base", "num_graded_base"),
         "solved_share_spec": _share(rows, "num_solved_spec", "num_graded_spec"),
         # Rows that were written before this was counted have not measured it.
-        "fired_share": _frame_mean(rows, "fired_share") if "fired_share" in rows else None,
+        "fired_share": _mean_of(rows, "fired_share") if "fired_share" in first else None,
         "executed_share": _share(rows, "num_executed", "num_confirmed"),
-        "num_diverged": _number(rows["num_diverged"].astype(float).sum(min_count=len(rows))),
-        "num_diverged_base": _number(rows["num_diverged_base"].astype(float).sum(min_count=len(rows))),
-        "num_identical": int(rows["num_identical"].sum()) if rows["num_identical"].notna().all() else None,
+        "num_diverged": _sum_of(rows, "num_diverged"),
+        "num_diverged_base": _sum_of(rows, "num_diverged_base"),
+        "num_identical": None if num_identical is None else int(num_identical),
         "equal_prompts_share": _share(rows, "num_equal_prompts", "num_prompts"),
-        "steps_ratio": _ratio(rows, "engine_steps"),
-        "scheduled_tokens_ratio": _ratio(rows, "scheduled_tokens"),
-        "cpu_s_ratio": _ratio(rows, "cpu_s"),
+        "steps_ratio": _share(rows, "engine_steps_spec", "engine_steps_base"),
+        "scheduled_tokens_ratio": _share(rows, "scheduled_tokens_spec", "scheduled_tokens_base"),
+        "cpu_s_ratio": _share(rows, "cpu_s_spec", "cpu_s_base"),
     }
 
 
-def _frame_mean(rows: Any, name: str) -> float | None:
-    return _number(rows[name].astype(float).mean())
+def _mean_of(rows: Sequence[Row], name: str) -> float | None:
+    """Return the mean over the blocks that have measured it."""
+    known = [value for row in rows if (value := _number(row[name])) is not None]
+    return fmean(known) if known else None
 
 
-def _ratio(rows: Any, name: str) -> float | None:
-    base = rows[f"{name}_base"].astype(float).sum(min_count=len(rows))
-    return _number(rows[f"{name}_spec"].astype(float).sum(min_count=len(rows)) / base) if base else None
+def _sum_of(rows: Sequence[Row], name: str) -> float | None:
+    """Return the sum over the blocks, None where one has not measured it."""
+    values = [_number(row[name]) for row in rows]
+    return None if None in values else sum(value for value in values if value is not None)
 
 
-def _share(rows: Any, part: str, whole: str) -> float | None:
-    total = rows[whole].astype(float).sum(min_count=len(rows))
-    return _number(rows[part].astype(float).sum(min_count=len(rows)) / total) if total else None
+def _share(rows: Sequence[Row], part: str, whole: str) -> float | None:
+    num, total = _sum_of(rows, part), _sum_of(rows, whole)
+    return None if num is None or not total else num / total
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
+    return None if value is None or value != value else float(value)  # noqa: PLR0124 - NaN

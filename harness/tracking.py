@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.schema import TrackerMode
+from harness import provenance
+from harness.schema import Config, TrackerMode, to_plain
 from precall.errors import ConfigError
 
 
@@ -26,7 +27,8 @@ class NoTracker:
 
 
 class WandbTracker:
-    """One W&B run per experiment. Never asks for an account: without one it writes an offline run under `folder`."""
+    """One W&B run per experiment and process; those of one experiment form a group. Never asks for an account: without
+    one it writes an offline run under `folder`."""
 
     def __init__(
         self,
@@ -53,6 +55,8 @@ class WandbTracker:
         self._run = wandb.init(
             project=project,
             name=name,
+            group=name,
+            reinit="create_new",  # the experiments of a sweep have theirs at the same time
             dir=str(folder),
             mode=mode.value,
             config={**config, "provenance": provenance},
@@ -66,6 +70,37 @@ class WandbTracker:
 
     def finish(self, exit_code: int) -> None:
         self._run.finish(exit_code=exit_code)
+
+
+class Trackers:
+    """The trackers of a process: one per experiment, opened at its first use."""
+
+    def __init__(self) -> None:
+        self._trackers: dict[str, Tracker] = {}
+
+    def of(self, config: Config) -> Tracker:
+        """Return the tracker of the experiment that `config` is a cell of."""
+        if config.output not in self._trackers:
+            self._trackers[config.output] = _start(config)
+        return self._trackers[config.output]
+
+    def finish(self, exit_code: int) -> None:
+        """Close all; `exit_code` other than 0 marks their runs as failed."""
+        for tracker in self._trackers.values():
+            tracker.finish(exit_code)
+
+
+def _start(config: Config) -> Tracker:
+    if config.tracker.mode is TrackerMode.disabled:
+        return NoTracker()
+    return WandbTracker(
+        mode=config.tracker.mode,
+        project=config.tracker.project,
+        name=config.experiment,
+        folder=Path(config.output),
+        config=to_plain(config),
+        provenance=provenance.collect(config.seed),
+    )
 
 
 def _is_logged_in() -> bool:

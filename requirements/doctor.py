@@ -13,6 +13,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from harness.cluster.driver import drivers_here, gpu_problem  # noqa: E402 - needs nothing but Python, as this file
+
 NUM_FREE_GIB = {"cpu": 6, "cuda": 20}
 
 
@@ -132,15 +136,16 @@ def check_cpu_flags() -> Check:
 
 
 def check_gpu() -> Check:
-    found = shutil.which("nvidia-smi") and subprocess.run(
-        ["nvidia-smi", "-L"], capture_output=True, text=True, check=False
-    )
-    num_gpus = len(found.stdout.splitlines()) if found and found.returncode == 0 else 0
-    return (
-        num_gpus > 0,
-        f"GPUs: {num_gpus}",
-        "No GPU answers nvidia-smi. On a login node that is normal; elsewhere install its driver, or use PLATFORM=cpu.",
-    )
+    drivers = drivers_here()
+    if not drivers:
+        return (
+            False,
+            "GPUs: 0",
+            "No GPU answers nvidia-smi. On a login node that is normal: each job looks again on its own node. "
+            "Elsewhere install the driver, or use PLATFORM=cpu.",
+        )
+    problem = gpu_problem(1)
+    return problem is None, f"GPUs: {len(drivers)}, driver {drivers[0]}", problem or ""
 
 
 def wandb_state() -> str:

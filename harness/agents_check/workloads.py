@@ -12,12 +12,12 @@ from agents.task import Task
 from harness import build
 from harness.backends.protocol import ModelServer
 from harness.calibration import DraftTimes
+from harness.command import register_schema
 from harness.latency import Latency
 from harness.participants import participants
 from harness.provenance import ROOT
 from harness.replay.plans import without_observations
 from harness.replay.trajectories import read_trajectories, write_trajectories
-from harness.run import register_schema
 from harness.runner import MakeParticipants
 from harness.schema import Config, Speculation, trajectory_file
 from harness.sweep import expand

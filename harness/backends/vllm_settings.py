@@ -3,6 +3,7 @@
 Flags and variables are those of vLLM 0.32.0.
 """
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,8 +116,23 @@ def environment(settings: VllmServerSettings) -> dict[str, str]:
     if settings.platform == "cpu":
         variables |= _cpu_environment(settings)
     elif settings.gpu_ids:
-        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, settings.gpu_ids))
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(_visible_gpus(settings))
     return variables | dict(settings.env)
+
+
+def _visible_gpus(settings: VllmServerSettings) -> list[str]:
+    """Return the names of the server's GPUs. Where a cluster has given this process some of the machine's, its first is
+    number 0."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return [str(gpu) for gpu in settings.gpu_ids]
+    names = [name for name in given.split(",") if name]
+    if max(settings.gpu_ids) >= len(names):
+        raise ConfigError(
+            f"{settings.name}.gpu_ids is {settings.gpu_ids} and CUDA_VISIBLE_DEVICES is {given!r}; it must name at "
+            f"least {max(settings.gpu_ids) + 1} GPUs. Ask for as many, or unset it."
+        )
+    return [names[gpu] for gpu in settings.gpu_ids]
 
 
 def _cpu_environment(settings: VllmServerSettings) -> dict[str, str]:

@@ -8,7 +8,7 @@ resampled, never turns.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -62,8 +62,13 @@ def block_interval(
     mean = float(blocks.mean())
     if num_blocks == 1:
         return Interval(low=None, mid=mean, high=None, num_blocks=1)
-    drawn = np.random.default_rng(seed).integers(0, num_blocks, size=(num_resamples, num_blocks))
-    return widened_interval(mean, blocks[drawn].mean(axis=1), num_blocks, confidence)
+    return widened_interval(mean, blocks[_drawn(num_blocks, num_resamples, seed)].mean(axis=1), num_blocks, confidence)
+
+
+@lru_cache(maxsize=8)
+def _drawn(num_blocks: int, num_resamples: int, seed: int) -> NDArray[np.int64]:
+    """Return which blocks are in each resample, of shape (num_resamples, num_blocks)."""
+    return np.random.default_rng(seed).integers(0, num_blocks, size=(num_resamples, num_blocks))
 
 
 def widened_interval(mid: float, resampled: NDArray[np.float64], num_blocks: int, confidence: float = 0.95) -> Interval:

@@ -6,8 +6,8 @@ from typing import Any
 
 import hydra
 
+from harness.command import register_schema
 from harness.provenance import ROOT
-from harness.run import register_schema
 from harness.schema import Config
 from harness.sweep import Cell, expand
 

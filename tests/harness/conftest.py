@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import build, model_paths
 from harness.model_paths import model_path
 from tests.harness.command_line import run_here
 from tests.harness.configs import config_of
@@ -44,3 +45,10 @@ def finished(fake: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     assert run_here(*flow(fake, folder / "out", tracker="offline"), bench_folder=folder / "bench") == 0
     return folder
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the environment look like one with vLLM for GPUs and with every model of the hub."""
+    monkeypatch.setattr(build, "_is_installed", lambda name: False)
+    monkeypatch.setattr(model_paths, "_check_on_hub", lambda model: None)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from hydra.errors import HydraException
 
-from harness import build, model_paths
+from harness import build
 from harness.backends.engine_side import with_engine_side
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.calibration import draft_calibration
-from harness.experiment import _servers_of_arms, check_before_start
+from harness.experiment import check_cells
+from harness.jobs import servers_of_arms
 from harness.replay.rendering import HarmonyRenderer, HermesRenderer
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn, TrajectorySet, write_trajectories
 from harness.schema import Config, DraftPlace, Speculation, TaskSource
@@ -31,6 +32,7 @@ TOP_LEVEL_KEYS = [
     "prices",
     "tracker",
     "scale",
+    "jobs",
     "grid",
     "seed",
     "output",
@@ -41,13 +43,6 @@ TOO_LARGE = {
     ("swe_replay", "paper"): "trajectories for 8 tasks .* asks for 32",
     ("reasoning_replay", "paper"): "trajectories for 30 tasks .* asks for 96",
 }
-
-
-@pytest.fixture
-def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the environment look like one with vLLM for GPUs and with every model of the hub."""
-    monkeypatch.setattr(build, "_is_installed", lambda name: False)
-    monkeypatch.setattr(model_paths, "_check_on_hub", lambda model: None)
 
 
 @pytest.fixture
@@ -75,9 +70,9 @@ def test_every_experiment_composes_and_builds_at_every_scale(
     assert len(cells) % config.scale.num_blocks == 0
     if (name, scale) in TOO_LARGE:
         with pytest.raises(ConfigError, match=TOO_LARGE[name, scale]):
-            check_before_start(cells)
+            check_cells(cells)
         return
-    check_before_start(cells)
+    check_cells(cells)
     assert build.target_server(config).name == "target"
     for cell in cells:
         tasks = build.tasks_of(cell.config, f"block {cell.block}")
@@ -204,7 +199,7 @@ def test_expanding_refuses_a_value_outside_its_rule(overrides: list[str], text: 
 def test_a_check_before_the_start_refuses_what_cannot_be_built(overrides: list[str], text: str, tmp_path: Path) -> None:
     cells = cells_of("experiment=colocated", "draft=elsewhere", "scale=smoke", f"output={tmp_path}", *overrides)
     with pytest.raises(ConfigError, match=text):
-        check_before_start(cells)
+        check_cells(cells)
 
 
 def test_a_model_that_the_hub_does_not_have_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +242,7 @@ def test_a_corrupt_trajectory_file_is_refused_with_file_and_line(tmp_path: Path)
     file = write_corrupt_trajectories(tmp_path)
     cells = cells_of("experiment=colocated", f"workload.trajectories={file}", f"output={tmp_path}")
     with pytest.raises(ConfigError, match=r"corrupt\.jsonl:3: this line is not JSON"):
-        check_before_start(cells)
+        check_cells(cells)
 
 
 def test_a_latency_in_multiples_of_G_needs_a_baseline_that_calls_tools() -> None:
@@ -266,7 +261,7 @@ def test_a_latency_in_seconds_needs_no_G() -> None:
 def test_speculation_off_asks_for_no_draft(tmp_path: Path) -> None:
     cells = cells_of("experiment=colocated", "speculation=off", "backend=external", "backend.url=http://a/v1")
     assert cells[0].config.speculation.mode is Speculation.off
-    check_before_start(cells)
+    check_cells(cells)
 
 
 def test_a_control_token_in_a_recorded_text_is_refused_before_any_server(tmp_path: Path) -> None:
@@ -277,12 +272,12 @@ def test_a_control_token_in_a_recorded_text_is_refused_before_any_server(tmp_pat
     one_task = ("agent.num_agents=1", "agent.tasks_per_agent=1", f"output={tmp_path}/out")
     cells = cells_of("experiment=fig1", "scale=smoke", f"workload.trajectories={file}", *one_task)
     with pytest.raises(ConfigError, match="control token"):
-        check_before_start(cells)
+        check_cells(cells)
 
 
 def test_the_engine_side_has_a_server_of_its_own_beside_the_baselines(gpus: None) -> None:
     config = config_of("experiment=engine", "backend.platform=cuda", "backend.is_prefix_caching=false")
-    servers = _servers_of_arms(config)
+    servers = servers_of_arms(config)
     (base,), (spec,) = servers["base"], servers["spec"]
     assert isinstance(base, VllmServerSettings) and isinstance(spec, VllmServerSettings)
     assert (base.name, base.entry_module, base.extra_args) == ("target", "vllm.entrypoints.openai.api_server", ())
@@ -306,7 +301,7 @@ def test_drafting_is_off_by_default_and_switches_on_the_proposer_alone() -> None
 
 
 def test_client_side_arms_share_one_server() -> None:
-    servers = _servers_of_arms(config_of("experiment=colocated"))
+    servers = servers_of_arms(config_of("experiment=colocated"))
     assert servers["base"] == servers["spec"] and len(servers["base"]) == 2
 
 
@@ -328,7 +323,7 @@ def test_turns_with_several_calls_are_refused_for_gpt_oss_before_any_server() ->
 def test_a_key_that_is_missing_is_found_before_anything_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match=r"api_key_variable is OPENAI_API_KEY; the environment must hold a key"):
-        check_before_start(cells_of("experiment=gpt_5", "scale=smoke", f"output={tmp_path}"))
+        check_cells(cells_of("experiment=gpt_5", "scale=smoke", f"output={tmp_path}"))
 
 
 def test_the_commercial_pair_is_asked_by_its_names_with_the_parameters_of_reasoning_models(key: None) -> None:
@@ -352,4 +347,4 @@ def test_the_draft_of_another_endpoint_is_not_sent_the_targets_key(key: None, mo
 def test_a_cap_without_a_price_is_refused(key: None, tmp_path: Path) -> None:
     cells = cells_of("experiment=gpt_5", "scale=smoke", "draft.model.path=another", f"output={tmp_path}")
     with pytest.raises(ConfigError, match=r"max_draft_usd is 1\.0 and prices openai_2025_11 have none of another"):
-        check_before_start(cells)
+        check_cells(cells)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import build
-from harness.experiment import check_before_start
+from harness.experiment import check_cells
 from harness.schema import AGENTS, TaskSource, to_config
 from harness.workloads.swe_local import rows
 from precall.errors import ConfigError
@@ -29,7 +29,7 @@ def test_every_file_of_a_group_fits_the_schema(choice: str) -> None:
 def test_the_local_repositories_are_tasks_for_both_swe_agents(agent: str, tmp_path: Path) -> None:
     here = ("model=replay_tiny", "draft=colocated", "model.is_replay=false", "draft.model.is_replay=false")
     cells = cells_of("experiment=swe", f"agent={agent}", "scale=smoke", *here, f"output={tmp_path}")
-    check_before_start(cells)
+    check_cells(cells)
     config = cells[0].config
     assert config.agent.max_turns == 50
     tasks = build.tasks_of(config, "block 0")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import open_dict
 
+from harness.provenance import ROOT
 from harness.sweep import address, expand
 from tests.harness.configs import cells_of, compose, config_of
 
@@ -14,7 +15,7 @@ FIG1 = ("experiment=fig1", "scale=smoke")
 
 @pytest.mark.parametrize(
     "override",
-    ["output=elsewhere", "tracker=disabled", "scale.num_blocks=9", "scale.name=mine", "prices.name=mine"],
+    ["output=elsewhere", "tracker=disabled", "scale.num_blocks=9", "scale.name=mine", "prices.name=mine", "jobs=slurm"],
 )
 def test_where_results_go_what_tokens_cost_and_how_many_blocks_there_are_leave_the_address(override: str) -> None:
     assert address(config_of(*FIG1, override)) == address(config_of(*FIG1))
@@ -93,3 +94,13 @@ def test_other_trajectories_under_the_same_path_are_another_setting(tmp_path: Pa
     assert address(config) == first
     file.write_text("two")
     assert address(config) != first
+
+
+def test_other_weights_that_come_with_the_checkout_are_another_setting() -> None:
+    config = config_of("experiment=pocket")
+    sums = {str(ROOT / model.path / "SHA256SUMS"): "one" for model in (config.model, config.draft.model)}
+    assert all(Path(file).is_file() for file in sums)
+    first = address(config, sums.get)
+    assert address(config, sums.get) == first
+    for file in sums:
+        assert address(config, (sums | {file: "two"}).get) != first

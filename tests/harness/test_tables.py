@@ -187,3 +187,10 @@ def test_the_closing_table_shows_a_dash_for_what_was_not_measured() -> None:
     cells = [cell.strip() for cell in line.strip("│").split("│")]
     names = ("predicted", "residual", "of load", "noise floor", "alpha")
     assert [cells[closing_table.COLUMNS.index(name)] for name in names] == ["-"] * 5
+
+
+def test_the_closing_table_of_many_settings_says_how_many_it_leaves_out() -> None:
+    rows = [row(setting=str(number)) for number in range(closing_table.MAX_ROWS + 3)]
+    text = printed(*rows)
+    assert text.count("elsewhere") == closing_table.MAX_ROWS
+    assert "and 3 more settings: cells.parquet has all" in text

@@ -9,9 +9,12 @@ import pytest
 
 from harness import tracking
 from harness.schema import TrackerMode
-from harness.tracking import NoTracker, WandbTracker
+from harness.tracking import NoTracker, Trackers, WandbTracker
 from precall.errors import ConfigError
+from tests.harness.configs import config_of as of_cell
 from tests.harness.wandb_file import read_records
+
+NAMES = ("fig1", "colocated")
 
 
 def records_in(output: Path) -> list[Any]:
@@ -90,6 +93,21 @@ def test_an_experiment_is_tracked_with_its_throughput_and_its_provenance(finishe
     assert provenance["seed"] == 0
     assert provenance["packages"]["wandb"]
     assert "git_sha" in provenance
+
+
+def test_the_experiments_of_a_sweep_are_tracked_at_the_same_time_each_in_a_run_of_its_own(tmp_path: Path) -> None:
+    configs = [of_cell(f"experiment={name}", "tracker.mode=offline", f"output={tmp_path}/{name}") for name in NAMES]
+    trackers = Trackers()
+    for value in (1.0, 2.0):
+        for config in configs:
+            trackers.of(config).log({config.experiment: value})
+    trackers.finish(0)
+    for name in NAMES:
+        records = records_in(tmp_path / name)
+        assert [row[name] for row in history_of(records)] == [1.0, 2.0]
+        assert {row for each in history_of(records) for row in each}.isdisjoint({*NAMES} - {name})
+        (run,) = [record.run for record in records if record.HasField("run")]
+        assert (run.display_name, run.run_group) == (name, name)
 
 
 def test_online_without_an_account_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

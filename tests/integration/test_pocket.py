@@ -16,14 +16,15 @@ from harness.backends.vllm_server import VllmServer
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.metrics.comparison import check_identical, task_id_of
 from harness.participants import cache_salt_of
-from harness.pocket.evaluation.asking import at_once, run_live, score_turns, target_of
+from harness.pocket.evaluation.asking import at_once, run_live, samples_of, score_turns, target_of
 from harness.pocket.world import PocketTask, draw_tasks
 from harness.provenance import ROOT
 from harness.replay.recorder import record
 from harness.replay.trajectories import write_trajectories
 from harness.schema import Config, Speculation
 from harness.workloads.pocket import load_pocket
-from precall.chat import ChatClient
+from precall.chat import ChatClient, Sampling
+from precall.drafts.chat_model import ChatDraft
 from precall.events import Event
 from precall.ledger import Ledger
 from tests.integration.arms import integration_config, run_configured, running, trajectories_of
@@ -105,6 +106,24 @@ async def test_the_target_reaches_its_published_accuracy(pocket: VllmServer, pub
     calls, answers = await accuracy(pocket)
     check(calls, published["target"]["call_exact_match"])
     check(answers, published["target"]["answer_exact_match"])
+
+
+async def test_the_samples_of_one_request_are_those_of_requests_with_seeds_of_their_own(pocket_draft: VllmServer):
+    tasks = [task for task in draw_tasks(20, seed=3, split="held_out") if task.turns[0].calls]
+    seen: set[bool] = set()
+    async with client_of(pocket_draft) as client:
+
+        async def ask(task: PocketTask, seed: int, num_samples: int) -> list[list[tuple[str, str]]]:
+            sampling = Sampling(temperature=1.0, max_tokens=120, seed=seed)
+            draft = ChatDraft(client, sampling, num_samples, {"cache_salt": cache_salt_of("n", task.task.task_id)})
+            samples = await samples_of(draft, task.task.user_turns[0], task.task.make_tools())
+            return [[(call.name, call.arguments) for call in sample] for sample in samples]
+
+        for task in tasks:
+            together = await ask(task, 40, 3)
+            assert together == [(await ask(task, 40 + index, 1))[0] for index in range(3)], task.task.task_id
+            seen.add(together[0] == together[1])
+    assert False in seen, "samples that are always alike would be equal whatever their seeds"
 
 
 async def test_the_target_solves_its_published_share_of_tasks(pocket: VllmServer, published: dict[str, Any]):

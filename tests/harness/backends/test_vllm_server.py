@@ -82,7 +82,8 @@ def test_the_environment_on_cpu():
     }
 
 
-def test_the_environment_on_cuda():
+def test_the_environment_on_cuda(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert environment(replace(CUDA, gpu_ids=(1, 3))) == {
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
@@ -90,6 +91,13 @@ def test_the_environment_on_cuda():
         "VLLM_PLUGINS": "precall_steps",
         "CUDA_VISIBLE_DEVICES": "1,3",
     }
+
+
+def test_gpus_are_counted_among_those_that_a_cluster_has_given_us(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-6a,7")
+    assert environment(replace(CUDA, gpu_ids=(0, 2)))["CUDA_VISIBLE_DEVICES"] == "4,GPU-6a"
+    with pytest.raises(ConfigError, match=r"gpu_ids is \(3, 4\) and CUDA_VISIBLE_DEVICES is '4,5,GPU-6a,7'; .* 5 GPUs"):
+        environment(replace(CUDA, gpu_ids=(3, 4)))
 
 
 def test_vllm_chooses_the_gpu_and_the_threads_when_nobody_else_does():

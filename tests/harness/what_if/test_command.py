@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from harness.provenance import ROOT
-from harness.run import run_experiment
-from harness.servers import ServerPool
+from harness.run import run_experiments
 from harness.what_if import __main__ as command
 from harness.what_if.evidence import from_folders
 from tests.harness.configs import compose
@@ -37,7 +36,7 @@ def simulate(output, *, num_blocks, num_agents, tasks_per_agent):
     overrides = (*sizes, f"scale.tasks_per_agent={tasks_per_agent}", "scale.latencies=[0.7]", "tracker=disabled")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.bench.FOLDER", output / "bench")
-        run_experiment(compose("experiment=fig1", "scale=smoke", "backend=simulated", *overrides), ServerPool())
+        run_experiments([compose("experiment=fig1", "scale=smoke", "backend=simulated", *overrides)])
     return sorted(output.glob("mean_g_*"))
 
 

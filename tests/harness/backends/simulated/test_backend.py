@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.run import run_experiment
+from harness.run import run_experiments
 from harness.schema import check
-from harness.servers import ServerPool
 from precall.errors import ConfigError
 from tests.harness.configs import compose, config_of
 
@@ -30,7 +29,7 @@ def bench_folder(tmp_path, monkeypatch):
 def run(folder: Path, capsys: pytest.CaptureFixture[str], *overrides: str) -> list[dict]:
     """Run the experiment and return its settings as its last line has them."""
     capsys.readouterr()
-    run_experiment(compose(*SMALL, f"output={folder}", *overrides), ServerPool())
+    run_experiments([compose(*SMALL, f"output={folder}", *overrides)])
     return json.loads(capsys.readouterr().out.splitlines()[-1])["settings"]
 
 
