@@ -109,9 +109,10 @@ class SharedCore:
 
 
 class MessageThread:
-    """A thread that handles messages side by side, in equal parts."""
+    """A thread that handles messages side by side, in equal parts, or, `in_order`, one after the other."""
 
-    def __init__(self, core: SharedCore, weight: float = 1.0) -> None:
+    def __init__(self, core: SharedCore, weight: float = 1.0, *, in_order: bool = False) -> None:
+        self._in_order = in_order
         self._thread = core.thread(self._end_first, weight)
         # By what each message will have had of the thread when it ends, of which those there are have had the same
         # since they came: `_level_s`, as of `_leveled_s` of the thread's clock.
@@ -124,19 +125,24 @@ class MessageThread:
         leaves the work with the server."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._level(self._thread.now_s())
-        heappush(self._messages, (self._level_s + seconds, next(self._tie), done))
+        before_s = max(end for end, *_ in self._messages) if self._in_order and self._messages else self._level_s
+        heappush(self._messages, (before_s + seconds, next(self._tie), done))
         self._thread.set_due(self._next_due_s())
         await done
 
     def _level(self, work_s: float) -> None:
         if self._messages:
-            self._level_s += (work_s - self._leveled_s) / len(self._messages)
+            self._level_s += (work_s - self._leveled_s) / self._num_at_once
         self._leveled_s = work_s
 
     def _next_due_s(self) -> float:
         if not self._messages:
             return inf
-        return self._leveled_s + (self._messages[0][0] - self._level_s) * len(self._messages)
+        return self._leveled_s + (self._messages[0][0] - self._level_s) * self._num_at_once
+
+    @property
+    def _num_at_once(self) -> int:
+        return 1 if self._in_order else len(self._messages)
 
     def _end_first(self) -> None:
         self._level(self._thread.work_s)
