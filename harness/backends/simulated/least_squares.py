@@ -33,7 +33,7 @@ class Fit:
     @property
     def covariance(self) -> NDArray[np.float64]:
         num, num_parameters = self.jacobian.shape
-        variance = max(1.0, self.cost / (num - num_parameters))
+        variance = max(1.0, self.cost / max(1, num - num_parameters))
         return np.asarray(variance * np.linalg.pinv(self.jacobian.T @ self.jacobian), dtype=np.float64)
 
     @property
