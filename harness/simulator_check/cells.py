@@ -13,9 +13,10 @@ from harness import build
 from harness.backends.simulated.participants import Scripts
 from harness.backends.simulated.recorded import script_of
 from harness.backends.simulated.script import Script, ScriptedSample, ScriptedTurn
-from harness.calibration import DraftTimes, draft_calibration, draft_times
+from harness.calibration import DraftTimes
 from harness.latency import Latency
 from harness.metrics.comparison import task_id_of
+from harness.records import RunFolder
 from harness.replay.rendering import Renderer
 from harness.replay.trajectories import RecordedTurn, read_trajectories
 from harness.schema import Config, SimulatedEngineConfig, Speculation, to_config
@@ -79,19 +80,28 @@ def _read(folder: Path, row: Mapping[str, Any]) -> MeasuredCell:
         tasks=tasks,
         scripts=_with_prompts(_scripts_of(config, path, tasks), runs["base-1"]),
         latency=build.latency_of(replace(config, latency=latency), None),
-        draft_s=_draft_s(config),
+        draft_s=_draft_s(folder, config, tasks),
         block_size=block_size_of(path, raw["backend"]) or SimulatedEngineConfig.block_size,
         runs=runs,
     )
 
 
-def _draft_s(config: Config) -> DraftTimes:
+def _draft_s(folder: Path, config: Config, tasks: Sequence[Task]) -> DraftTimes:
+    """Return the draft's times alone in the cell's tasks, from a calibration in the same folder."""
     if not config.model.is_replay:
         return {}
-    calibration = draft_calibration(config)
-    if calibration.folder.is_finished:
-        return draft_times(calibration)
-    raise ConfigError(f"{calibration.folder.path} is missing, the draft alone; run the experiment again.")
+    for path in sorted(folder.glob("calibration-g-*")):
+        calibration = RunFolder(path)
+        if not calibration.is_finished:
+            continue
+        draft = OmegaConf.load(path / "config.yaml")["draft"]
+        times: DraftTimes = calibration.read_json("draft_times.json")
+        is_alike = (draft["model"]["name"], draft["num_samples"]) == (config.draft.model.name, config.draft.num_samples)
+        if is_alike and all(task.task_id in times for task in tasks):
+            return times
+    raise ConfigError(
+        f"{folder} has no calibration of {config.draft.model.name} alone in the tasks of a cell; run the experiment again."
+    )
 
 
 def _scripts_of(config: Config, path: Path, tasks: Sequence[Task]) -> Scripts:
