@@ -7,9 +7,8 @@ import pytest
 
 from harness import build
 from harness.model_free_drafts import model_free_draft
-from harness.run import run_experiment
+from harness.run import run_experiments
 from harness.schema import check
-from harness.servers import ServerPool
 from precall.errors import ConfigError
 from tests.harness.configs import compose, config_of
 
@@ -24,7 +23,7 @@ def bench_folder(tmp_path, monkeypatch):
 def run(folder: Path, capsys: pytest.CaptureFixture[str], *overrides: str) -> tuple[list[dict], str]:
     """Run an experiment in virtual time and return its settings as its last line has them, and what it printed."""
     capsys.readouterr()
-    run_experiment(compose(*overrides, *SMALL, f"output={folder}"), ServerPool())
+    run_experiments([compose(*overrides, *SMALL, f"output={folder}")])
     printed = capsys.readouterr()
     return json.loads(printed.out.splitlines()[-1])["settings"], printed.err
 

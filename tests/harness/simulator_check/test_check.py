@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.run import run_experiment
-from harness.servers import ServerPool
+from harness.run import run_experiments
 from harness.simulator_check import __main__ as command
 from harness.simulator_check import fit
 from harness.simulator_check.cells import read_cells
@@ -51,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"+backend.simulated_core={{client_s:{TRUTH['core.client_s']},"
             f"stream_token_s:{TRUTH['core.stream_token_s']}}}",
         )
-        run_experiment(compose(*overrides), ServerPool())
+        run_experiments([compose(*overrides)])
     return folder
 
 
