@@ -108,7 +108,8 @@ def speculative_target_server(config: Config) -> ServerSettings:
 
 
 def draft_servers(config: Config) -> list[ServerSettings]:
-    """Return the settings of the draft's servers: one, or on GPUs of their own `num_replicas`."""
+    """Return the settings of the draft's servers: one, which on a GPU shares the target's or, to be measured alone, has
+    it for itself; or `num_replicas`, on GPUs of their own."""
     if config.backend.kind is BackendKind.external:
         if not config.backend.draft_url:
             raise ConfigError(
@@ -127,7 +128,7 @@ def draft_servers(config: Config) -> list[ServerSettings]:
         _, others = split_cores()
         draft = _vllm_server(config, config.draft.model, "draft", others[:1], others, ())
         return [replace(draft, niceness=DRAFT_NICENESS)]
-    if config.draft.place is DraftPlace.colocated:
+    if config.draft.place is not DraftPlace.dedicated:
         return [_vllm_server(config, config.draft.model, "draft", (), (), (0,))]
     return [
         _vllm_server(config, config.draft.model, f"draft{index}", (), (), (1 + index,))
@@ -256,14 +257,19 @@ def renderer_of(model: ModelConfig) -> Renderer:
     folder = Path(model_path(model))
     match model.tool_call_parser:
         case "hermes":
-            return HermesRenderer(folder)
+            return _hermes_renderer(folder)
         case "openai":
-            return HarmonyRenderer(folder)
+            return _harmony_renderer(folder)
         case other:
             raise ConfigError(
                 f"model.tool_call_parser is {other!r} in {model.name}, which replays; replay renders calls for hermes "
                 "and openai."
             )
+
+
+# Cached: every arm of every cell asks, and a tokenizer is read in up to a second.
+_hermes_renderer = functools.cache(HermesRenderer)
+_harmony_renderer = functools.cache(HarmonyRenderer)
 
 
 def check_rendering(config: Config, trajectories: Mapping[str, RecordedTrajectory]) -> None:

@@ -1,5 +1,6 @@
 """Reads results/claims.yaml, and refuses one that no verdict could come from."""
 
+import functools
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,19 +24,25 @@ SMOKE_MINUTES = 10.0
 def read_claims(file: Path = FILE) -> Claims:
     """Return the ledger of a file. Raises ConfigError, which names claim, key, rule and remedy."""
     try:
-        node = OmegaConf.create(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file.name} cannot be read: {error}. Check out results/claims.yaml.") from error
+    return _ledger(text, file.name)
+
+
+@functools.cache  # a second of checking, and more than one part of a command reads the ledger
+def _ledger(text: str, file_name: str) -> Claims:
+    try:
+        fields: Any = OmegaConf.to_container(OmegaConf.create(text))
     except yaml.YAMLError as error:
-        raise ConfigError(f"{file.name} is no YAML: {error}. Correct the line that it names.") from error
-    fields: Any = OmegaConf.to_container(node)
+        raise ConfigError(f"{file_name} is no YAML: {error}. Correct the line that it names.") from error
     for name in ("commands", "claims"):
         if not isinstance(fields, dict) or not isinstance(fields.get(name), list):
-            raise ConfigError(f"{file.name}: {name} is no list; it must be one, with an id in each entry.")
+            raise ConfigError(f"{file_name}: {name} is no list; it must be one, with an id in each entry.")
     # Entry by entry: errors name the entry then, and not only the key.
     commands = [_entry(Command, entry, "command", number) for number, entry in enumerate(fields.pop("commands"))]
     claims = [_entry(Claim, entry, "claim", number) for number, entry in enumerate(fields.pop("claims"))]
-    ledger = _entry(Claims, {**fields, "commands": commands, "claims": claims}, file.name, None)
+    ledger = _entry(Claims, {**fields, "commands": commands, "claims": claims}, file_name, None)
     check(ledger)
     return ledger
 

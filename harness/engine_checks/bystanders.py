@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.engine_checks.site import Site
+from harness.metrics.statistics import resample_counts
 from precall.errors import BackendError
 
 RATE_PER_S = 3.0
@@ -69,10 +70,7 @@ def quantile_ratio(
     first, second = _blocks(ours, name), _blocks(stock, name)
     if not first or not second:
         return None
-    draw = np.random.default_rng(0)
-    ratios = [
-        _resampled(first, draw, probability) / _resampled(second, draw, probability) for _ in range(_NUM_RESAMPLES)
-    ]
+    ratios = _resampled(first, probability, seed=0) / _resampled(second, probability, seed=1)
     low, high = np.quantile(ratios, [0.025, 0.975])
     mid = np.quantile(np.concatenate(first), probability) / np.quantile(np.concatenate(second), probability)
     return RatioOfQuantiles(low=float(low), mid=float(mid), high=float(high))
@@ -85,6 +83,12 @@ def _blocks(waits: Sequence[Wait], name: str) -> list[np.ndarray]:
     return [np.asarray(values) for values in blocks.values()]
 
 
-def _resampled(blocks: list[np.ndarray], draw: np.random.Generator, probability: float) -> float:
-    chosen = draw.integers(0, len(blocks), size=len(blocks))
-    return float(np.quantile(np.concatenate([blocks[index] for index in chosen]), probability))
+def _resampled(blocks: list[np.ndarray], probability: float, seed: int) -> np.ndarray:
+    """Return the quantile of each resample of the blocks, between two values as np.quantile has it."""
+    values = np.concatenate(blocks)
+    order = np.argsort(values)
+    owners = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])[order]
+    num_up_to = resample_counts(len(blocks), _NUM_RESAMPLES, seed)[:, owners].cumsum(axis=1)
+    place = probability * (num_up_to[:, -1:] - 1.0)
+    below, above = (values[order][(num_up_to > limit).argmax(axis=1)] for limit in (np.floor(place), np.ceil(place)))
+    return below + (place % 1.0)[:, 0] * (above - below)

@@ -1,5 +1,6 @@
 """Tasks of the pocket world (harness/pocket/), drawn from a seed."""
 
+import functools
 from collections.abc import Sequence
 from typing import get_args
 
@@ -19,7 +20,12 @@ def load_pocket(*, num_tasks: int, seed: int, split: Split = "held_out") -> list
         raise ConfigError(f"num_tasks is {num_tasks}; it must be at least 1.")
     if split not in get_args(Split):
         raise ConfigError(f"split is {split!r}; it must be one of {', '.join(get_args(Split))}.")
-    return [task.task for task in draw_tasks(num_tasks, seed=seed, split=split)]
+    return list(_drawn(num_tasks, seed, split))
+
+
+@functools.lru_cache(maxsize=16)  # the settings of an experiment share the tasks of a block
+def _drawn(num_tasks: int, seed: int, split: Split) -> tuple[Task, ...]:
+    return tuple(task.task for task in draw_tasks(num_tasks, seed=seed, split=split))
 
 
 def load_pocket_by_id(task_ids: Sequence[str]) -> list[Task]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra._internal.hydra import Hydra
 
 from harness import bench, run, runner
 from harness.provenance import ROOT
@@ -18,6 +19,8 @@ def run_here(*overrides: str, bench_folder: Path) -> int:
     """Run `python -m harness.run` with these overrides in this process and return its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["harness/run.py", *overrides])
+        # Whether to run once or often is said by -m alone; Hydra would compose everything to see if it is said there.
+        patch.setattr(Hydra, "get_mode", lambda *_, **__: None)
         patch.setattr(bench, "FOLDER", bench_folder)
         patch.setattr(runner, "GOING_S", 0.1)
         try:

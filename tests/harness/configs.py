@@ -16,10 +16,13 @@ EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 SCALES = sorted(file.stem for file in (CONF / "scale").glob("*.yaml"))
 
 
+_register_schema = functools.cache(register_schema)
+
+
 @functools.cache
 def compose(*overrides: str) -> Any:
     """Return the composed node of these overrides; copy it before a change."""
-    register_schema()
+    _register_schema()
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         return hydra.compose("config", list(overrides))
 

@@ -12,7 +12,7 @@ from harness.backends.engine_side import with_engine_side
 from harness.backends.vllm_settings import VllmServerSettings
 from harness.calibration import draft_calibration
 from harness.experiment import check_cells
-from harness.jobs import servers_of_arms
+from harness.jobs import jobs_of, servers_of_arms
 from harness.replay.rendering import HarmonyRenderer, HermesRenderer
 from harness.replay.trajectories import RecordedTrajectory, RecordedTurn, TrajectorySet, write_trajectories
 from harness.schema import Config, DraftKind, DraftPlace, Speculation, TaskSource
@@ -51,19 +51,15 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
 
 
-def is_for_gpus(name: str) -> bool:
-    return config_of(f"experiment={name}").draft.place is DraftPlace.dedicated
-
-
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_builds_at_every_scale(
     name: str, scale: str, tmp_path: Path, request: pytest.FixtureRequest, key: None
 ) -> None:
-    if is_for_gpus(name):
-        request.getfixturevalue("gpus")
     cells = cells_of(f"experiment={name}", f"scale={scale}", f"output={tmp_path}")
     config = cells[0].config
+    if config.draft.place is DraftPlace.dedicated:
+        request.getfixturevalue("gpus")
     if config.workload.source is TaskSource.swe_local:
         request.getfixturevalue("sandbox_here")
     assert (config.experiment, config.scale.name) == (name, scale)
@@ -99,6 +95,14 @@ def test_the_command_alone_runs_figure_1() -> None:
 def test_the_top_level_keys_are_these() -> None:
     assert [field.name for field in fields(Config)] == TOP_LEVEL_KEYS
     assert sorted(compose()) == sorted(TOP_LEVEL_KEYS)
+
+
+def test_a_draft_that_is_measured_alone_needs_no_second_gpu(gpus: None) -> None:
+    (draft,) = build.draft_servers(draft_calibration(config_of("experiment=fig1")).config)
+    assert isinstance(draft, VllmServerSettings)
+    assert (draft.name, draft.gpu_ids) == ("draft", (0,))
+    (job,) = jobs_of(cells_of("experiment=fig1"))
+    assert job.num_gpus == 1
 
 
 def test_the_dedicated_drafts_get_a_gpu_each_beside_the_targets(gpus: None) -> None:

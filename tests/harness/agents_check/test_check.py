@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from harness.agents_check.check import NO_LATENCY, run_all
-from harness.agents_check.rounds import Servers
+from harness.agents_check.rounds import Servers, run_round
+from harness.agents_check.verdict import verdict_of
 from harness.agents_check.workloads import CLIENT, FORKS, Arm, Workload, config_of, make_workload
 from harness.backends.external_server import ExternalServer, ExternalServerSettings
 from harness.build import trajectories_of
@@ -77,10 +78,21 @@ async def test_one_commit_that_is_skipped_turns_the_check_red(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = lose_one_commit(monkeypatch)
-    figures, faults = await run([workload_of("swe", 1, tmp_path)], servers, (FORKS,))
+    workload = workload_of("swe", 1, tmp_path)
+    runs = await run_round(
+        workload,
+        servers,
+        (FORKS,),
+        block=0,
+        is_bare=False,
+        latency=NO_LATENCY,
+        salt="lost",
+        on_trajectory=lambda trajectory: None,
+    )
+    verdict = verdict_of(workload, runs)
     assert len(lost) == 1
-    assert figures["workspaces_identical"] == 0 or figures["solved"] == 0
-    assert any("forks" in fault for fault in faults)
+    assert verdict.num_workspaces_identical == 0 or verdict.num_solved == 0
+    assert any("forks" in fault for fault in verdict.complaints)
 
 
 async def test_without_the_recorded_observations_it_is_seen_as_well(

@@ -10,11 +10,9 @@ import pandas as pd
 import pytest
 
 from agents.task import Task
-from harness import build, participants
+from harness import participants
 from harness.backends.simulated import participants as simulated
-from harness.replay.rendering import Renderer
 from harness.runner import MakeParticipants, Participants
-from harness.schema import ModelConfig
 from harness.tables import CELLS
 from precall.calls import CallKey, Observation
 from precall.chat import Messages
@@ -79,18 +77,6 @@ def waiting_for_the_draft(*args: Any, **kwargs: Any) -> MakeParticipants:
     return make_waiting
 
 
-RENDERERS: dict[str, Renderer] = {}
-
-
-def renderer_of(model: ModelConfig) -> Renderer:
-    """Return what build.renderer_of does, made once: to read a tokenizer takes longer than to run a cell."""
-    if model.name not in RENDERERS:
-        RENDERERS[model.name] = MAKE_RENDERER(model)
-    return RENDERERS[model.name]
-
-
-MAKE_RENDERER = build.renderer_of
-
 Break = Callable[[pytest.MonkeyPatch], None]
 
 BREAKS: dict[str, Break] = {
@@ -101,13 +87,18 @@ BREAKS: dict[str, Break] = {
 }
 
 
-def records(what: str, results: Path, origin: str = "replayed") -> None:
+def records(what: str, results: Path) -> None:
     """Run the experiments with speculation broken in one way, and leave their tables in `results`. What is simulated is
-    modelled, and no evidence of an engine; the tables say `origin`, as those of the real one would."""
+    modelled, and no evidence of an engine; the tables say `replayed`, as those of the real one would."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "renderer_of", renderer_of)
         BREAKS[what](patch)
         for name, overrides in EXPERIMENTS.items():
             output = results / "runs" / "local" / name
             assert run_here(*SMALL, *overrides, f"output={output}", bench_folder=results / "bench") == 0
-            pd.read_parquet(output / CELLS).assign(origin=origin).to_parquet(output / CELLS)
+    say_origin(results, "replayed")
+
+
+def say_origin(results: Path, origin: str) -> None:
+    """Have the tables in `results` say that this is how their numbers came about."""
+    for file in results.rglob(CELLS):
+        pd.read_parquet(file).assign(origin=origin).to_parquet(file)

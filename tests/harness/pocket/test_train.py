@@ -20,16 +20,18 @@ class Killed(BaseException):
     """Stands for a signal that ends the process."""
 
 
-@pytest.fixture(autouse=True)
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_module, "CONVERSATIONS_PER_STEP", 2)
-    monkeypatch.setattr(train_module, "_STEPS_PER_CHECKPOINT", 2)
-    monkeypatch.setattr(train_module, "_STEPS_PER_ROW", 3)
-    monkeypatch.setattr(train_module, "_ROWS_PER_PROBE", 1)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+@pytest.fixture(scope="module", autouse=True)
+def small_steps() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_module, "CONVERSATIONS_PER_STEP", 2)
+        patch.setattr(train_module, "_STEPS_PER_CHECKPOINT", 2)
+        patch.setattr(train_module, "_STEPS_PER_ROW", 3)
+        patch.setattr(train_module, "_ROWS_PER_PROBE", 1)
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        yield
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """How a matrix product is split among threads follows the machine's load, and the last bits follow the split."""
     num_threads = torch.get_num_threads()
@@ -50,9 +52,9 @@ def facts(finished: Run) -> tuple[dict[str, bytes], list[dict[str, object]], int
     return weights, curve, finished.num_tokens
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path):
-    return facts(run(tmp_path / "undisturbed.pt"))
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory):
+    return facts(run(tmp_path_factory.mktemp("undisturbed") / "checkpoint.pt"))
 
 
 @pytest.mark.parametrize("killed_at", range(6))
