@@ -19,10 +19,6 @@ EXPERIMENTS_local := pocket,fig1,wrong_draft
 EXPERIMENTS_paper := fig1_paper
 EXPERIMENTS := $(EXPERIMENTS_$(SCALE))
 
-comma := ,
-CHOSEN := $(subst $(comma), ,$(EXPERIMENTS))
-FIGURE_1 := $(firstword $(CHOSEN))
-
 ifeq ($(filter $(PLATFORM),cpu cuda),)
 $(error PLATFORM is $(PLATFORM); it must be cpu or cuda)
 endif
@@ -50,23 +46,8 @@ fetch: $(STAMP) ## download the weights and data sets of SCALE's experiments, fo
 	$(PYTHON) -m harness.cluster.fetch -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
 
 .PHONY: figures
-figures: $(STAMP) ## redraw the figures from results alone, into results/figures
-	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/$(FIGURE_1)
-ifneq ($(filter fig1,$(CHOSEN)),)
-	$(PYTHON) -m paper_figures.fig1_throughput results/runs/$(SCALE)/fig1 --out results/figures/replayed
-endif
-ifneq ($(wildcard results/runs/$(SCALE)/fig5/cells.parquet),)
-	$(PYTHON) -m paper_figures.fig5_hit_rate results/runs/$(SCALE)/fig5
-endif
-ifneq ($(wildcard results/runs/$(SCALE)/fig7/cells.parquet),)
-	$(PYTHON) -m paper_figures.fig7_cost results/runs/$(SCALE)/fig7
-else
-	$(PYTHON) -m paper_figures.fig7_cost results/published/simulated/fig7
-endif
-ifneq ($(wildcard results/runs/$(SCALE)/simulator_check/simulated/cells.parquet),)
-	$(PYTHON) -m paper_figures.simulator_check results/runs/$(SCALE)/simulator_check/simulated
-endif
-	$(PYTHON) -m paper_figures.fig3_speedup_model
+figures: $(STAMP) ## draw every figure for which there are results, yours or published, into results/figures
+	$(PYTHON) -m paper_figures --scale $(SCALE)
 
 .PHONY: claims
 claims: $(STAMP) ## say of every claim of the paper and of ours whether the records here reproduce it
@@ -106,13 +87,13 @@ simulate: $(STAMP) ## run the paper's grid on simulated engines, and say what it
 .PHONY: simulate-scaling
 simulate-scaling: $(STAMP) ## what a simulated turn costs, from 1 to 1024 agents
 	$(PYTHON) -m harness.backends.simulated.scaling
-	$(PYTHON) -m paper_figures.simulate_scaling
+	$(PYTHON) -m paper_figures simulate_scaling
 
 .PHONY: simulator-check
 simulator-check: $(STAMP) ## measure 54 cells, calibrate the simulator on a third of them, predict the others (15 minutes)
 	$(PYTHON) -m harness.run experiment=simulator_check scale=$(SCALE)
 	$(PYTHON) -m harness.simulator_check results/runs/$(SCALE)/simulator_check $(ARGS)
-	$(PYTHON) -m paper_figures.simulator_check results/runs/$(SCALE)/simulator_check/simulated
+	$(PYTHON) -m paper_figures simulator_check
 
 .PHONY: what-if
 what-if: $(STAMP) ## what speculation will bring and which draft to pick (ARGS='FOLDER', or ARGS='--G 2 --T 1.5 --draft ...')

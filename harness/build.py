@@ -94,8 +94,13 @@ def target_server(config: Config) -> ServerSettings:
 
 
 def speculative_target_server(config: Config) -> ServerSettings:
-    """Return the settings of the speculative arm's target: the baseline's, or one beside it with the engine side."""
+    """Return the settings of the treatment's target: the baseline's, or one beside it with the engine side, or with the
+    draft's hardware: the other cores, or the GPUs of its replicas."""
     settings = target_server(config)
+    if isinstance(settings, VllmServerSettings) and config.draft.place is DraftPlace.given_to_target:
+        cores = tuple(sorted({*settings.cores, *settings.api_cores}))
+        gpu_ids = tuple(range(1 + config.draft.num_replicas)) if settings.gpu_ids else ()
+        return replace(settings, name="target_with_all", cores=cores, gpu_ids=gpu_ids)
     if not isinstance(settings, VllmServerSettings) or not config.backend.has_tool_cache:
         return settings
     backend = config.backend

@@ -12,6 +12,7 @@ from harness import build, provenance
 from harness.backends.protocol import ModelServer
 from harness.latency import Latency, LatencyInjector
 from harness.metrics.arm import arm_metrics
+from harness.metrics.ceiling import ceiling_time_saved_pct
 from harness.metrics.comparison import (
     MeasurementError,
     agent_times_s,
@@ -138,6 +139,7 @@ def _compare(
     times = {name: agent_times_s(run.events, agents) for name, run in runs.items()}
     base_s = mean_per_agent([times["base-1"], times["base-2"]])
     spec_s = mean_per_agent([times["spec-1"], times["spec-2"]])
+    events = {name: run.events for name, run in runs.items()}
     metrics: dict[str, Any] = {
         "time_saved_pct": time_saved_pct(base_s, spec_s),
         "noise_pct": time_saved_pct(times["base-1"], times["base-2"]),
@@ -148,9 +150,9 @@ def _compare(
         "num_equal_prompts": None,
         "predicted_time_saved_pct": None,
         "predicted_loaded_time_saved_pct": None,
+        "ceiling_time_saved_pct": ceiling_time_saved_pct(events, agents),
         "trajectory_alpha": None,
     }
-    events = {name: run.events for name, run in runs.items()}
     if not config.model.is_replay:
         has_token_ids = config.backend.kind is not BackendKind.external
         diverged = asdict(divergence(events)) if has_token_ids else {}

@@ -17,6 +17,7 @@ class DraftPlace(Enum):
     elsewhere = "elsewhere"  # recorded answers arrive after the time they took alone on this machine
     colocated = "colocated"  # a second server at work beside the target, on the same machine
     dedicated = "dedicated"  # servers at work on GPUs of their own, as in the paper
+    given_to_target = "given_to_target"  # there is no draft: the target of the treatment has its hardware too
     in_process = "in_process"  # with the agents: a draft without a model
 
 
@@ -121,8 +122,8 @@ class SimulatedEngineConfig:
 
 @dataclass(kw_only=True)
 class SimulatedCoreConfig:
-    """What the client takes of a core that it shares with the servers' messages and a colocated draft: for a request, and
-    for each token that comes. See harness/backends/simulated/core.py."""
+    """What the client takes of a core that it shares with the servers' messages and a colocated draft: for a request,
+    and for each token that comes. See harness/backends/simulated/core.py."""
 
     client_s: float = 0.0
     stream_token_s: float = 0.0
@@ -348,27 +349,16 @@ def check(config: Config) -> None:
         if value is not None and not 0.0 <= value < float("inf"):
             raise ConfigError(f"latency.{name} is {value}; it must be 0 or more. latency=none injects nothing.")
     speculates = config.speculation.mode is not Speculation.off
-    if speculates and config.draft.place is DraftPlace.elsewhere and not config.model.is_replay:
+    if config.draft.place is DraftPlace.given_to_target and (speculates or config.backend.kind is not BackendKind.vllm):
         raise ConfigError(
-            f"draft.place is elsewhere and model {config.model.name} is live; a draft elsewhere answers from a "
-            "recording. Use draft=colocated, or a model that replays."
+            f"draft.place is given_to_target, speculation.mode is {config.speculation.mode.value} and backend.kind is "
+            f"{config.backend.kind.value}; the target can have the draft's hardware only where nothing is drafted, on "
+            "servers that the harness starts. Use speculation=off and backend=vllm_baseline, or another draft.place."
         )
-    has_model = config.draft.kind is DraftKind.model
-    if config.model.is_replay != config.draft.model.is_replay and speculates and has_model:
-        raise ConfigError(
-            f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {config.draft.model.is_replay}; "
-            "both must replay or neither."
-        )
-    check_jobs(config.jobs)
-    _check_workload(config)
     if speculates:
         _check_draft(config)
-    draft = config.draft
-    if speculates and not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:
-        raise ConfigError(
-            f"draft.num_samples is {draft.num_samples} at draft.model.temperature 0: all samples would be alike. "
-            "Set the temperature above 0, or draft.num_samples to 1."
-        )
+    check_jobs(config.jobs)
+    _check_workload(config)
     backend = config.backend
     if config.speculation.mode is Speculation.engine and not backend.has_tool_cache:
         raise ConfigError(
@@ -395,6 +385,21 @@ def check(config: Config) -> None:
 def _check_draft(config: Config) -> None:
     draft = config.draft
     has_model = draft.kind is DraftKind.model
+    if draft.place is DraftPlace.elsewhere and not config.model.is_replay:
+        raise ConfigError(
+            f"draft.place is elsewhere and model {config.model.name} is live; a draft elsewhere answers from a "
+            "recording. Use draft=colocated, or a model that replays."
+        )
+    if has_model and config.model.is_replay != draft.model.is_replay:
+        raise ConfigError(
+            f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {draft.model.is_replay}; "
+            "both must replay or neither."
+        )
+    if not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:
+        raise ConfigError(
+            f"draft.num_samples is {draft.num_samples} at draft.model.temperature 0: all samples would be alike. "
+            "Set the temperature above 0, or draft.num_samples to 1."
+        )
     if has_model == (draft.place is DraftPlace.in_process):
         raise ConfigError(
             f"draft.kind is {draft.kind.value} and draft.place is {draft.place.value}; a draft is in_process if and "
@@ -452,8 +457,8 @@ def _check_simulated(config: Config) -> None:
     is_colocated = config.speculation.mode is not Speculation.off and config.draft.place is DraftPlace.colocated
     if is_colocated and config.backend.simulated_core is None:
         raise ConfigError(
-            "draft.place is colocated, backend.kind is simulated and backend.simulated_core is not given; then simulated "
-            "engines share nothing. Set backend.simulated_core.client_s, or use draft=elsewhere or "
+            "draft.place is colocated, backend.kind is simulated and backend.simulated_core is not given; then "
+            "simulated engines share nothing. Set backend.simulated_core.client_s, or use draft=elsewhere or "
             "draft.place=dedicated."
         )
 

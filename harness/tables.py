@@ -8,11 +8,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from harness.cell import folder_of
-from harness.metrics.statistics import block_interval, t_quantile
+from harness.metrics.statistics import block_interval, noise_floor_pct
 from harness.records import NUM_READERS, manifests_in
 from harness.schema import BackendKind, Config, DraftKind
 from harness.sweep import Cell
@@ -66,6 +65,7 @@ OF_THE_COMPARISON = (
     "noise_pct",
     "predicted_time_saved_pct",
     "predicted_loaded_time_saved_pct",
+    "ceiling_time_saved_pct",
     "trajectory_alpha",
     "num_diverged",
     "num_diverged_base",
@@ -93,6 +93,8 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         "num_samples": config.draft.num_samples,
         "speculation": config.speculation.mode.value,
         "is_adaptive": config.speculation.is_adaptive,
+        "is_residency": config.backend.is_residency,
+        "is_drafting": config.backend.is_drafting,
         "origin": origin_of(config),
         "latency_kind": config.latency.kind,
         "latency_mean_g": config.latency.mean_g,
@@ -136,21 +138,6 @@ def write_tables(cells: Sequence[Cell], folder: Path) -> pd.DataFrame:
     frame.to_parquet(partial, index=False)
     partial.replace(folder / CELLS)
     return frame
-
-
-def noise_floor_pct(noise_pct: Sequence[float], num_blocks: int) -> float | None:
-    """Return the half-width of the 95 % interval that the time saved of a setting would have if both arms were the
-    baseline, in percent.
-
-    Source: ours. Each block's two baseline runs, taken as arms, give one A/A value; their root mean square is the
-    spread
-    of one such difference, and the mean over `num_blocks` blocks has that over sqrt(num_blocks). A block's arms are the
-    means of two runs, so the true floor is lower by up to sqrt(2). None below two values.
-    """
-    values = np.asarray(noise_pct, dtype=float)
-    if len(values) < 2:
-        return None
-    return float(t_quantile(0.975, len(values)) * np.sqrt(np.mean(values**2)) / np.sqrt(num_blocks))
 
 
 def summarise(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,38 +1,87 @@
-"""The command line of a figure that is drawn from recorded cells beside the paper's numbers."""
+"""The command line of the figures, and how one is drawn from its sources."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from paper_figures import data, style
+from paper_figures.data import NothingToDraw
+from paper_figures.sources import Found, Source
 from precall.errors import ConfigError
 
 
-def run(
-    name: str,
-    *,
-    description: str,
-    experiment: str,
-    columns: Sequence[str],
-    draw: Callable[[pd.DataFrame, pd.DataFrame], Figure],
-) -> None:
-    """Draw the figure `name` from the cells of a folder, by default those of `experiment` at the local scale, and the
-    published numbers of the same name; print the files."""
-    parser = argparse.ArgumentParser(prog=f"python -m paper_figures.{name}", description=description)
-    parser.add_argument("folder", nargs="?", type=Path, default=data.RESULTS / "runs" / "local" / experiment)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """One figure, or a table as Markdown. `draw` gets what each of `sources` loads, then the published numbers named
+    in `paper`. `about` says what it is drawn from where that is no file."""
+
+    name: str
+    draw: Callable[..., Figure | str]
+    sources: tuple[Source, ...] = ()
+    paper: tuple[str, ...] = ()
+    about: dict[str, object] = field(default_factory=dict)
+
+
+def render(drawing: Drawing, found: Sequence[Found], out: Path) -> tuple[Path, ...]:
+    """Draw from `found`, one for each source, and return the files that were written below `out`."""
+    papers = [data.load_paper(name) for name in drawing.paper]
+    files = [file for each in found for file in each.files]
+    drawn_from = data.identity(*files, *map(data.paper_file, drawing.paper)) | drawing.about
+    shown = [data.shown(each.path) for each in found]
+    # Without --out: where the files lie does not change what is in them.
+    command = " ".join(["python -m paper_figures", drawing.name, *(["--from", *shown] if shown else [])])
+    with style.applied():
+        drawn = drawing.draw(*(each.loaded for each in found), *papers)
+        if isinstance(drawn, str):
+            return (style.save_text(drawn, out / drawing.name, command=command),)
+        if published := [data.shown(each.path) for each in found if each.is_published]:
+            style.mark_published(drawn, published)
+        return style.save(drawn, out / drawing.name, data=drawn_from, command=command)
+
+
+def find(drawing: Drawing, scale: str, paths: Sequence[Path] | None = None) -> list[Found]:
+    """Return what there is of a figure's sources, at `paths` if there are any. Raises NothingToDraw if one is missing,
+    or if only some would be yours: what is compared must come from one machine."""
+    if paths:
+        return [source.at(path) for source, path in zip(drawing.sources, paths, strict=True)]
+    found = [source.find(scale) for source in drawing.sources]
+    if len({each.is_published for each in found}) > 1:
+        own, published = (next(each.path for each in found if each.is_published is kind) for kind in (False, True))
+        raise NothingToDraw(
+            f"{data.shown(own)} is yours and {data.shown(published)} is published; both must come from one machine. "
+            f"Run `python -m harness.run experiment={published.name}`, or name folders with --from."
+        )
+    return found
+
+
+def main(drawings: Sequence[Drawing]) -> None:
+    """Draw the figures that were asked for, by default all that can be drawn, and print the files."""
+    by_name = {drawing.name: drawing for drawing in drawings}
+    parser = argparse.ArgumentParser(prog="python -m paper_figures", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(by_name)}; default: all")
+    parser.add_argument("--from", dest="paths", nargs="+", type=Path, help="draw the figure from these folders")
+    parser.add_argument("--scale", default="local", help="whose runs are drawn, if there are any (default: local)")
     parser.add_argument("--out", type=Path, default=data.RESULTS / "figures")
     arguments = parser.parse_args()
-    try:
-        cells, paper = data.load_cells(arguments.folder, columns=columns), data.load_paper(name)
-        with style.applied():
-            figure = draw(cells, paper)
-            drawn = data.identity(arguments.folder / "cells.parquet", data.paper_file(name))
-            # Without --out: where the files lie does not change what is in them.
-            command = f"python -m paper_figures.{name} {data.shown(arguments.folder)}"
-            for file in style.save(figure, arguments.out / name, data=drawn, command=command):
+    if unknown := [name for name in arguments.names if name not in by_name]:
+        parser.error(f"there is no figure {unknown[0]}; the figures are {', '.join(by_name)}")
+    chosen = [by_name[name] for name in arguments.names] or list(drawings)
+    if arguments.paths and (len(chosen) != 1 or len(arguments.paths) != len(chosen[0].sources)):
+        number = len(chosen[0].sources) if len(chosen) == 1 else "one figure and its"
+        parser.error(f"--from has {len(arguments.paths)} folders; it takes {number}")
+    missing, wrong = [], []
+    for drawing in chosen:
+        try:
+            for file in render(drawing, find(drawing, arguments.scale, arguments.paths), arguments.out):
                 print(data.shown(file))
-    except ConfigError as error:
-        parser.exit(1, f"{error}\n")
+        except NothingToDraw as reason:
+            missing.append(f"not drawn: {drawing.name}: {reason}")
+        except ConfigError as error:
+            wrong.append(f"{drawing.name}: {error}")
+    for line in (*missing, *wrong):
+        print(line, file=sys.stderr)
+    sys.exit(1 if wrong or (missing and arguments.names) else 0)

@@ -1,4 +1,9 @@
-"""Reads the evidence that figures draw: our cells and the published numbers. Nothing else opens a file of results."""
+"""Reads what figures draw: our cells, benches and runs, and the published numbers. Nothing else opens a file of
+results.
+
+    ConfigError
+        NothingToDraw    there is nothing that the figure could draw: run something first
+"""
 
 import hashlib
 import json
@@ -16,26 +21,31 @@ ORIGINS = ("measured", "replayed", "modelled")
 _KEY_COLUMNS = ("setting", "block", "origin")
 
 
-def load_cells(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the cells of the experiment folder `path`: one row is one block of one setting.
+class NothingToDraw(ConfigError):
+    """A file is missing, or lacks what the figure needs. The message says what to run."""
 
-    `columns` are those the figure cannot do without; each must be there, and measured in every row.
-    Raises ConfigError if there is nothing to draw or a row cannot be told from another.
+
+def load_cells(path: Path, *, columns: Sequence[str] = (), command: str | None = None) -> pd.DataFrame:
+    """Return the cells of the folder `path`: one row is one block of one setting.
+
+    `columns` are those the figure cannot do without; each must be there, and measured in every row. `command` makes
+    them; by default that of the experiment with the folder's name.
+    Raises NothingToDraw if there is nothing to draw, and ConfigError if a row cannot be told from another.
     """
     file = Path(path) / "cells.parquet"
-    name = shown(file)
+    name, command = shown(file), f"`{command or f'python -m harness.run experiment={Path(path).name}'}`"
     if not file.is_file():
-        raise ConfigError(f"{name} is missing; a figure draws recorded cells only. Run `make reproduce` first.")
+        raise NothingToDraw(f"{name} is missing; a figure draws recorded cells only. Run {command} first.")
     cells = pd.read_parquet(file)
     needed = dict.fromkeys((*_KEY_COLUMNS, *columns))
     if missing := [column for column in needed if column not in cells.columns]:
-        raise ConfigError(f"{name} lacks the columns {missing}; the figure needs them. Run `make reproduce` again.")
+        raise NothingToDraw(f"{name} lacks the columns {missing}; the figure needs them. Run {command} again.")
     if cells.empty:
-        raise ConfigError(f"{name} has 0 rows; a figure needs at least 1. Run `make reproduce` first.")
+        raise NothingToDraw(f"{name} has 0 rows; a figure needs at least 1. Run {command} first.")
     if unmeasured := [column for column in needed if cells[column].hasnans]:
-        raise ConfigError(
+        raise NothingToDraw(
             f"{name} has rows without a value in {unmeasured}; the figure needs one in each. "
-            "Run `make reproduce` again, it fills in the cells that did not finish."
+            f"Run {command} again, it fills in the cells that did not finish."
         )
     if unknown := sorted(set(cells["origin"]) - set(ORIGINS)):
         raise ConfigError(f"{name} has the origins {unknown}; they must be among {list(ORIGINS)}. Correct the records.")
@@ -45,12 +55,22 @@ def load_cells(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
     return cells.sort_values(["setting", "block"], ignore_index=True)
 
 
-def load_bench(file: Path, *, target: str) -> dict[str, Any]:
-    """Return the object that a bench has left in `file`; `target` is the command that makes it. Raises ConfigError
-    where there is none."""
-    if not Path(file).is_file():
-        raise ConfigError(f"{shown(file)} is missing; run `{target}` first.")
-    return json.loads(Path(file).read_text(encoding="utf-8"))
+def check_alike(cells: pd.DataFrame, columns: Sequence[str], *, may_differ: str) -> None:
+    """Raise ConfigError unless every one of `columns` has one value in all cells; `may_differ` says in words what
+    need not be the same."""
+    differing = [column for column in columns if len(cells[column].unique()) > 1]
+    if differing:
+        raise ConfigError(
+            f"the cells differ in {', '.join(differing)}; they may differ in {may_differ} alone. Draw each experiment "
+            "from its own folder."
+        )
+
+
+def load_bench(file: Path, *, command: str) -> dict[str, Any]:
+    """Return what a bench has kept in `file`; `command` makes one. Raises NothingToDraw if there is none."""
+    if not file.is_file():
+        raise NothingToDraw(f"{shown(file)} is missing; a figure draws recorded benches only. Run `{command}` first.")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def load_paper(name: str) -> pd.DataFrame:

@@ -1,16 +1,12 @@
 """Figure 1: throughput against mean tool latency, vanilla and speculative; ours on the left, the paper's on the right.
 
-    python -m paper_figures.fig1_throughput [experiment folder, default results/runs/local/fig1] [--out results/figures]
-
 The lower panels show the gain of the speculative arm over the vanilla arm. Ours is computed per block and drawn only
 beside its noise floor; the paper publishes neither a noise floor nor its G, so the two columns share no axis.
 """
 
 import itertools
-import math
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +14,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from harness.metrics.statistics import Interval, block_interval
-from paper_figures import command, style
+from paper_figures import sources, style
+from paper_figures.command import Drawing
 from precall.errors import ConfigError
 
 ARM_COLUMNS = {"vanilla": "throughput_base_tok_per_s", "speculative": "throughput_spec_tok_per_s"}
@@ -105,16 +101,15 @@ def draw(cells: pd.DataFrame, paper: pd.DataFrame) -> Figure:
 
 
 def _draw_ours(upper: Axes, lower: Axes, lines: list[Series]) -> None:
-    for line, colour in zip(lines, _colours(lines), strict=True):
+    for line, colour in zip(lines, style.colours(lines), strict=True):
         for arm, look in style.ARM_LINES.items():
-            _draw_intervals(upper, [(point.latency_s, point.arms[arm]) for point in line.points], colour, look)
+            style.draw_intervals(upper, [(point.latency_s, point.arms[arm]) for point in line.points], colour, look)
         for point in line.points:
             if point.noise_pct is not None:
                 lower.vlines(point.latency_s, -point.noise_pct, point.noise_pct, color=colour, linewidth=7, alpha=0.2)
         look = style.ARM_LINES["speculative"]
-        _draw_intervals(
-            lower, [(p.latency_s, p.gain_pct) for p in line.points if p.noise_pct is not None], colour, look
-        )
+        gains = [(point.latency_s, point.gain_pct) for point in line.points if point.noise_pct is not None]
+        style.draw_intervals(lower, gains, colour, look)
     if any(point.noise_pct is not None for line in lines for point in line.points):
         lower.axhline(0.0, color="black", linewidth=0.6)
     else:
@@ -128,14 +123,6 @@ def _draw_ours(upper: Axes, lower: Axes, lines: list[Series]) -> None:
         below.set_xlabel("the same in multiples of G, the mean baseline generation")
 
 
-def _draw_intervals(axes: Axes, points: list[tuple[float, Interval]], colour: str, look: dict[str, Any]) -> None:
-    mids = [math.nan if interval.mid is None else interval.mid for _, interval in points]
-    axes.plot([latency_s for latency_s, _ in points], mids, color=colour, **look)
-    for latency_s, interval in points:
-        if interval.low is not None and interval.high is not None:
-            axes.vlines(latency_s, interval.low, interval.high, color=colour, linewidth=0.9)
-
-
 def _draw_paper(upper: Axes, lower: Axes, paper: pd.DataFrame) -> None:
     arms = paper.pivot(index="tool_latency_s", columns="method", values="throughput_tok_per_s")
     for arm, look in style.ARM_LINES.items():
@@ -146,34 +133,32 @@ def _draw_paper(upper: Axes, lower: Axes, paper: pd.DataFrame) -> None:
     upper.set_title("(b) the paper, arXiv:2512.15834 Fig. 1")
 
 
-def _colours(lines: list[Series]) -> list[str]:
-    return [style.SERIES_COLOURS[index % len(style.SERIES_COLOURS)] for index in range(len(lines))]
-
-
 def _add_legends(figure: Figure, lines: list[Series]) -> None:
     arms = [Line2D([], [], color="grey", label=arm, **look) for arm, look in style.ARM_LINES.items()]
     ours: list[Artist] = [
         Line2D([], [], color=colour, linewidth=3, label=line.label)
-        for line, colour in zip(lines, _colours(lines), strict=True)
+        for line, colour in zip(lines, style.colours(lines), strict=True)
     ]
     points = [point for line in lines for point in line.points]
     if any(point.gain_pct.low is not None for point in points):
-        label = "95 % interval from resampled blocks"
-        ours.append(Line2D([], [], color="grey", marker="|", markersize=8, linestyle="", label=label))
+        ours.append(style.interval_handle())
     if any(point.noise_pct is not None for point in points):
-        label = "noise floor: baseline against baseline, largest of the blocks"
-        ours.append(Patch(color="grey", alpha=0.3, label=label))
+        ours.append(style.noise_handle())
     figure.legend(handles=ours, loc="outside lower left")
     label = "published, read off the figure: A100, gpt-oss-120b,\n32 agents; no intervals, noise floor or G given"
     published = Line2D([], [], color=style.PUBLISHED_COLOUR, linewidth=3, label=label)
     figure.legend(handles=[*arms, published], loc="outside lower right")
 
 
-if __name__ == "__main__":
-    command.run(
-        "fig1_throughput",
-        description="Draw throughput against tool latency, ours beside the paper's.",
-        experiment="fig1",
-        columns=COLUMNS,
-        draw=draw,
-    )
+MEASURED = Drawing(
+    name="fig1_throughput",
+    draw=draw,
+    sources=(sources.cells("pocket", "fig1_paper", columns=COLUMNS),),
+    paper=("fig1_throughput",),
+)
+REPLAYED = Drawing(
+    name="fig1_throughput_replayed",
+    draw=draw,
+    sources=(sources.cells("fig1", columns=COLUMNS),),
+    paper=("fig1_throughput",),
+)

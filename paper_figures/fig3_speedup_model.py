@@ -1,19 +1,15 @@
 """Figure 3: the speed-up that the cost model gives client-side speculation, over g/G and alpha, for five tool times.
 
-    python -m paper_figures.fig3_speedup_model [--out results/figures]
-
 Origin: modelled. Nothing in this figure was measured; it is eq:client-alg-speedup on a grid.
 """
-
-import argparse
-from pathlib import Path
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from paper_figures import data, style
+from paper_figures import style
+from paper_figures.command import Drawing
 from precall.cost_model.client import client_speedup
 
 TOOL_TIMES = (0.25, 0.5, 0.75, 1.0, 2.0)  # in units of G
@@ -67,17 +63,8 @@ def draw() -> Figure:
     return figure
 
 
-def main() -> None:
-    """Draw the figure from the command line."""
-    parser = argparse.ArgumentParser(description="Draw the modelled speed-up of client-side speculation.")
-    parser.add_argument("--out", type=Path, default=data.RESULTS / "figures")
-    arguments = parser.parse_args()
-    drawn = {"origin": "modelled", "equation": "eq:client-alg-speedup", "T_over_G": TOOL_TIMES, "steps": NUM_STEPS}
-    with style.applied():
-        command = "python -m paper_figures.fig3_speedup_model"
-        for file in style.save(draw(), arguments.out / "fig3_speedup_model", data=drawn, command=command):
-            print(data.shown(file))
-
-
-if __name__ == "__main__":
-    main()
+DRAWING = Drawing(
+    name="fig3_speedup_model",
+    draw=draw,
+    about={"origin": "modelled", "equation": "eq:client-alg-speedup", "T_over_G": TOOL_TIMES, "steps": NUM_STEPS},
+)

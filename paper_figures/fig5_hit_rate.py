@@ -1,12 +1,9 @@
 """Figure 5: throughput against hit rate, one point per draft and number of samples; ours left, the paper's right.
 
-    python -m paper_figures.fig5_hit_rate [experiment folder, default results/runs/local/fig5] [--out results/figures]
-
 A hit is a confirmed call whose execution speculation had, ready or still running. The lower panels show the gain over
 the vanilla arm; ours is computed per block, and drawn only beside its noise floor.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -17,17 +14,15 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from harness.metrics.statistics import Interval, block_interval
-from paper_figures import command, style
-from precall.errors import ConfigError
+from paper_figures import data, sources, style
+from paper_figures.command import Drawing
 
 BASE, SPEC = "throughput_base_tok_per_s", "throughput_spec_tok_per_s"
 HITS = ("num_ready_hits", "num_pending_hits", "num_confirmed")
 SERIES_COLUMNS = ["model", "draft", "draft_place", "num_agents", "workload", "origin"]
 COLUMNS = (*SERIES_COLUMNS, "num_samples", BASE, SPEC, *HITS, "noise_pct", "latency_mean_s", "generation_s_base")
-PAPER_MARKERS = {"xLAM-2-1B": "o", "xLAM-2-3B": "^", "xLAM-2-8B": "D"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +46,7 @@ class Series:
 def series_of(cells: pd.DataFrame) -> list[Series]:
     """Return a line per draft. Raises ConfigError where cells differ in more than draft and samples."""
     shared = [column for column in SERIES_COLUMNS if column != "draft"]
-    differing = [column for column in shared if len(set(cells[column].tolist())) > 1]
-    if differing:
-        raise ConfigError(
-            f"the cells differ in {', '.join(differing)}; they may differ in draft and samples alone. Draw each "
-            "experiment from its own folder."
-        )
+    data.check_alike(cells, shared, may_differ="draft and samples")
     return [
         Series(draft=str(draft), points=tuple(_point(blocks) for _, blocks in rows.groupby("num_samples", sort=True)))
         for draft, rows in cells.groupby("draft", sort=True)
@@ -97,21 +87,14 @@ def _draw_ours(upper: Axes, lower: Axes, cells: pd.DataFrame, lines: Sequence[Se
     noise_pct = max(map(abs, cells["noise_pct"].tolist()))
     lower.axhspan(-noise_pct, noise_pct, color="grey", alpha=0.2, linewidth=0)
     upper.plot([0.0], [fmean(cells[BASE].tolist())], color="grey", **style.ARM_LINES["vanilla"])
-    for line, colour in zip(lines, _colours(lines), strict=True):
+    for line, colour in zip(lines, style.colours(lines), strict=True):
         rates = [point.hit_rate for point in line.points]
         for axes, values in (
             (upper, [point.throughput for point in line.points]),
             (lower, [point.gain_pct for point in line.points]),
         ):
-            axes.plot(
-                rates,
-                [math.nan if value.mid is None else value.mid for value in values],
-                color=colour,
-                **style.ARM_LINES["speculative"],
-            )
-            for rate, value in zip(rates, values, strict=True):
-                if value.low is not None and value.high is not None:
-                    axes.vlines(rate, value.low, value.high, color=colour, linewidth=0.9)
+            points = list(zip(rates, values, strict=True))
+            style.draw_intervals(axes, points, colour, style.ARM_LINES["speculative"])
         _label_ends(upper, [(p.num_samples, p.hit_rate, p.throughput.mid) for p in line.points], colour)
     upper.set_title("(a) this reproduction")
 
@@ -120,7 +103,7 @@ def _draw_paper(upper: Axes, lower: Axes, paper: pd.DataFrame) -> None:
     vanilla = paper.loc[paper["draft_model"] == "none"].iloc[0]
     upper.plot([vanilla["hit_rate"]], [vanilla["throughput_tok_per_s"]], color="grey", **style.ARM_LINES["vanilla"])
     drafts = paper.loc[paper["draft_model"] != "none"].groupby("draft_model", sort=True)
-    for (_, rows), marker in zip(drafts, PAPER_MARKERS.values(), strict=True):
+    for (_, rows), marker in zip(drafts, style.PAPER_MARKERS.values(), strict=True):
         look: dict[str, Any] = {"color": style.PUBLISHED_COLOUR, "marker": marker}
         throughput = rows["throughput_tok_per_s"]
         upper.plot(rows["hit_rate"], throughput, **look)
@@ -140,10 +123,6 @@ def _label_ends(axes: Axes, points: Sequence[tuple[int, float, float | None]], c
             axes.annotate(text, (rate, throughput), xytext=offset, textcoords="offset points", color=colour)
 
 
-def _colours(lines: Sequence[Series]) -> list[str]:
-    return [style.SERIES_COLOURS[index % len(style.SERIES_COLOURS)] for index in range(len(lines))]
-
-
 def _add_legends(figure: Figure, cells: pd.DataFrame, lines: Sequence[Series]) -> None:
     first = cells.iloc[0]
     latency_s, generation_s = fmean(cells["latency_mean_s"].tolist()), fmean(cells["generation_s_base"].tolist())
@@ -155,27 +134,20 @@ def _add_legends(figure: Figure, cells: pd.DataFrame, lines: Sequence[Series]) -
     )
     ours: list[Artist] = [
         Line2D([], [], color=colour, label=line.draft, **style.ARM_LINES["speculative"])
-        for line, colour in zip(lines, _colours(lines), strict=True)
+        for line, colour in zip(lines, style.colours(lines), strict=True)
     ]
     ours.append(Line2D([], [], color="grey", label="vanilla", **style.ARM_LINES["vanilla"]))
     if any(point.gain_pct.low is not None for line in lines for point in line.points):
-        label = "95 % interval from resampled blocks"
-        ours.append(Line2D([], [], color="grey", marker="|", markersize=8, linestyle="", label=label))
-    ours.append(Patch(color="grey", alpha=0.3, label="noise floor: baseline against baseline, largest block"))
+        ours.append(style.interval_handle())
+    ours.append(style.noise_handle())
     figure.legend(handles=ours, loc="outside lower left", title=about, alignment="left", ncols=2)
-    published = [
-        Line2D([], [], color=style.PUBLISHED_COLOUR, marker=marker, label=draft)
-        for draft, marker in PAPER_MARKERS.items()
-    ]
     about = "published, read off the figure: 32 agents, T = 1.5 s"
-    figure.legend(handles=published, loc="outside lower right", title=about, alignment="left")
+    figure.legend(handles=style.paper_draft_handles(), loc="outside lower right", title=about, alignment="left")
 
 
-if __name__ == "__main__":
-    command.run(
-        "fig5_hit_rate",
-        description="Draw throughput against hit rate, ours beside the paper's.",
-        experiment="fig5",
-        columns=COLUMNS,
-        draw=draw,
-    )
+DRAWING = Drawing(
+    name="fig5_hit_rate",
+    draw=draw,
+    sources=(sources.cells("fig5", columns=COLUMNS),),
+    paper=("fig5_hit_rate",),
+)

@@ -1,8 +1,6 @@
 """Figure 7: time saved against what the draft's tokens cost, one point per number of samples; ours left, the paper's
 right.
 
-    python -m paper_figures.fig7_cost [experiment folder, default results/runs/local/fig7] [--out results/figures]
-
 Dollars are the ledger's tokens times a table of prices (conf/prices), per 100 turns, the draft's alone. Ours have the
 origin of their tokens; the prices are OpenAI's, for whatever model was run.
 """
@@ -16,10 +14,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from harness.metrics.statistics import Interval, block_interval
-from paper_figures import command, style
+from paper_figures import data, saved, sources, style
+from paper_figures.command import Drawing
 from precall.errors import ConfigError
 
 ADDED, TARGET = "added_usd_per_100_turns", "target_usd_per_100_turns_spec"
@@ -46,11 +44,7 @@ class Point:
 
 def points_of(cells: pd.DataFrame) -> list[Point]:
     """Return the points in the order of their samples. Raises ConfigError where cells differ in more than samples."""
-    if differing := [column for column in SERIES_COLUMNS if len(set(cells[column].tolist())) > 1]:
-        raise ConfigError(
-            f"the cells differ in {', '.join(differing)}; they may differ in samples alone. Draw each experiment from "
-            "its own folder."
-        )
+    data.check_alike(cells, SERIES_COLUMNS, may_differ="samples")
     points = []
     for num_samples, blocks in cells.groupby("num_samples", sort=True):
         if len(set(blocks["setting"].tolist())) > 1:
@@ -92,13 +86,10 @@ def draw(cells: pd.DataFrame, paper: pd.DataFrame) -> Figure:
 
 def _draw_ours(axes: Axes, cells: pd.DataFrame, points: Sequence[Point]) -> None:
     colour = style.SERIES_COLOURS[0]
-    noise_pct = max(map(abs, cells["noise_pct"].tolist()))
-    axes.axhspan(-noise_pct, noise_pct, color="grey", alpha=0.2, linewidth=0)
-    mids = [point.saved_pct.mid for point in points]
-    axes.plot([p.added_usd for p in points], mids, color=colour, **style.ARM_LINES["speculative"])
-    for point in points:
-        if point.saved_pct.low is not None and point.saved_pct.high is not None:
-            axes.vlines(point.added_usd, point.saved_pct.low, point.saved_pct.high, color=colour, linewidth=0.9)
+    saved.draw_noise(axes, saved.noise_of(cells))
+    style.draw_intervals(
+        axes, [(p.added_usd, p.saved_pct) for p in points], colour=colour, look=style.ARM_LINES["speculative"]
+    )
     _label(axes, [(point.num_samples, point.added_usd, point.saved_pct.mid) for point in points], colour)
     axes.set_title("(a) this reproduction")
 
@@ -121,22 +112,18 @@ def _add_legends(figure: Figure, cells: pd.DataFrame, points: Sequence[Point]) -
         f"{points[0].alpha:.2f} to {points[-1].alpha:.2f}\n"
         f"main model: {fmean(cells[TARGET].tolist()):.3f} USD per 100 turns"
     )
-    ours: list[Artist] = []
+    ours: list[Artist] = [saved.noise_handle()]
     if any(point.saved_pct.low is not None for point in points):
-        label = "95 % interval from resampled blocks"
-        ours.append(Line2D([], [], color="grey", marker="|", markersize=8, linestyle="", label=label))
-    ours.append(Patch(color="grey", alpha=0.3, label="noise floor: baseline against baseline, largest block"))
+        ours.insert(0, style.interval_handle())
     figure.legend(handles=ours, loc="outside lower left", title=about, alignment="left")
     about = f"published: gpt-5 with gpt-5-nano, client-side;\nmain model: {PAPER_TARGET_USD} USD per 100 turns"
     published = [Line2D([], [], color=style.PUBLISHED_COLOUR, marker="o", label="no intervals or noise floor given")]
     figure.legend(handles=published, loc="outside lower right", title=about, alignment="left")
 
 
-if __name__ == "__main__":
-    command.run(
-        "fig7_cost",
-        description="Draw time saved against the cost of the draft, ours beside the paper's.",
-        experiment="fig7",
-        columns=COLUMNS,
-        draw=draw,
-    )
+DRAWING = Drawing(
+    name="fig7_cost",
+    draw=draw,
+    sources=(sources.cells("fig7", "fig7_simulated", columns=COLUMNS),),
+    paper=("fig7_cost",),
+)

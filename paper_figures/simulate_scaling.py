@@ -1,24 +1,23 @@
 """What simulating costs: CPU time of a simulated turn, and the engines' events in it, against the number of agents.
 
-    python -m paper_figures.simulate_scaling [file, default results/bench/simulate_scaling.json] [--out results/figures]
-
 The seconds are measured, on the machine that the file names; what was simulated is modelled.
 """
 
-import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from paper_figures import data, style
-from precall.errors import ConfigError
+from paper_figures import sources, style
+from paper_figures.command import Drawing
+
+NAME = "simulate_scaling"
 
 
-def draw(bench: Mapping[str, Any]) -> Figure:
-    """Return the figure for the object that `make simulate-scaling` leaves."""
+def draw(benches: Mapping[str, Any]) -> Figure:
+    """Return the figure for what `make simulate-scaling` leaves."""
+    bench = benches[NAME]
     rows = bench["by_agents"]
     agents = [row["num_agents"] for row in rows]
     figure = style.new_figure(height_in=2.3)
@@ -43,22 +42,8 @@ def draw(bench: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def main() -> None:
-    """Draw the figure from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m paper_figures.simulate_scaling", description="Draw the cost.")
-    parser.add_argument("file", nargs="?", type=Path, default=data.RESULTS / "bench" / "simulate_scaling.json")
-    parser.add_argument("--out", type=Path, default=data.RESULTS / "figures")
-    arguments = parser.parse_args()
-    try:
-        bench = data.load_bench(arguments.file, target="make simulate-scaling")
-    except ConfigError as error:
-        parser.exit(1, f"{error}\n")
-    with style.applied():
-        command = f"python -m paper_figures.simulate_scaling {data.shown(arguments.file)}"
-        drawn = data.identity(arguments.file)
-        for file in style.save(draw(bench), arguments.out / "simulate_scaling", data=drawn, command=command):
-            print(data.shown(file))
-
-
-if __name__ == "__main__":
-    main()
+DRAWING = Drawing(
+    name=NAME,
+    draw=draw,
+    sources=(sources.bench(NAME, command="make simulate-scaling", published="simulated"),),
+)

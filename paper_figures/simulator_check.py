@@ -1,15 +1,11 @@
 """The simulator against the real engine: predicted and measured time saved, setting by setting.
 
-    python -m paper_figures.simulator_check [folder, default results/runs/local/simulator_check/simulated] [--out ...]
-
 Drawn from the rows that `make simulator-check` leaves. On the left all settings, those that calibrated the simulator
 hollow; on the right those that it had not seen, each with the interval of what was measured. Bars are 95 % intervals
 from resampled blocks.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,7 +14,8 @@ from matplotlib.lines import Line2D
 
 from harness.simulator_check.verdict import SETTING_COLUMNS, SettingVerdict, figures_of, verdicts
 from paper_figures import data, style
-from precall.errors import ConfigError
+from paper_figures.command import Drawing
+from paper_figures.sources import Source
 
 COLUMNS = (*SETTING_COLUMNS, "time_saved_pct", "simulated_time_saved_pct", "is_held_out", "origin_of_cell", "noise_pct")
 MARKERS = ("o", "^", "D", "s", "v", "P")
@@ -73,9 +70,7 @@ def _key(setting: SettingVerdict) -> tuple[str, int, int]:
     return draft, int(what["num_agents"]), int(what["num_samples"])
 
 
-def _draw_together(
-    axes: Axes, settings: Sequence[SettingVerdict], looks: Mapping[tuple[str, int, int], Look]
-) -> None:
+def _draw_together(axes: Axes, settings: Sequence[SettingVerdict], looks: Mapping[tuple[str, int, int], Look]) -> None:
     for setting in settings:
         colour, marker = looks[_key(setting)]
         low, mid, high = setting.measured_pct
@@ -144,29 +139,20 @@ def _add_legends(
     noise_pct = cells["noise_pct"].abs().max()
     about = (
         f"real engine: {', '.join(cells['origin_of_cell'].unique())}, {', '.join(cells['workload'].unique())}, "
-        f"{len(cells['block'].unique())} blocks; bars: 95 % intervals from resampled blocks; baseline against baseline: "
-        f"at most {noise_pct:.1f} points"
+        f"{len(cells['block'].unique())} blocks; bars: 95 % intervals from resampled blocks; baseline against "
+        f"baseline: at most {noise_pct:.1f} points"
     )
     figure.legend(handles=handles, loc="outside lower left", title=about, alignment="left", ncols=4)
 
 
-def main() -> None:
-    """Draw the figure from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m paper_figures.simulator_check", description="Draw the check.")
-    default = data.RESULTS / "runs" / "local" / "simulator_check" / "simulated"
-    parser.add_argument("folder", nargs="?", type=Path, default=default)
-    parser.add_argument("--out", type=Path, default=data.RESULTS / "figures")
-    arguments = parser.parse_args()
-    try:
-        cells = data.load_cells(arguments.folder, columns=COLUMNS)
-        with style.applied():
-            drawn = data.identity(arguments.folder / "cells.parquet")
-            command = f"python -m paper_figures.simulator_check {data.shown(arguments.folder)}"
-            for file in style.save(draw(cells), arguments.out / "simulator_check", data=drawn, command=command):
-                print(data.shown(file))
-    except ConfigError as error:
-        parser.exit(1, f"{error}\n")
-
-
-if __name__ == "__main__":
-    main()
+DRAWING = Drawing(
+    name="simulator_check",
+    draw=draw,
+    sources=(
+        Source(
+            places=("bench/simulator_check", "published/simulator_check"),
+            load=lambda path: data.load_cells(path, columns=COLUMNS, command="make simulator-check"),
+            files=lambda path: [path / "cells.parquet"],
+        ),
+    ),
+)

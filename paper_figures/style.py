@@ -1,12 +1,22 @@
 """One look for every figure, and one way to save it: the same bytes on every run, with data and command inside."""
 
 import json
+import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from harness.metrics.statistics import Interval
+
+Look = dict[str, Any]
+"""What matplotlib is told of a line, a marker or a patch."""
 
 WIDTH_IN = 7.0  # both columns of a paper
 
@@ -16,12 +26,19 @@ PUBLISHED_COLOUR = "#000000"
 HEAT_MAP = "cividis"
 
 # An arm is told by line and marker, so that colour is free for the setting and a grey print stays readable.
-ARM_LINES: dict[str, dict[str, Any]] = {
+ARM_LINES: dict[str, Look] = {
     "vanilla": {"linestyle": "--", "marker": "s", "markerfacecolor": "white"},
     "speculative": {"linestyle": "-", "marker": "o"},
 }
 
-_RC = {
+# The paper's drafts and its two methods, all in the colour of published numbers.
+PAPER_MARKERS = {"xLAM-2-1B": "o", "xLAM-2-3B": "^", "xLAM-2-8B": "D"}
+METHOD_LINES: dict[str, Look] = {
+    "client": {"linestyle": "--", "marker": "s", "markerfacecolor": "white"},
+    "engine": {"linestyle": "-", "marker": "o"},
+}
+
+_RC: dict[str, Any] = {
     "axes.grid": True,
     "axes.labelsize": 7,
     "axes.linewidth": 0.6,
@@ -55,6 +72,43 @@ def new_figure(*, height_in: float, width_in: float = WIDTH_IN) -> Figure:
     return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
+def colours(items: Sequence[Any]) -> list[str]:
+    """Return a colour for each item, the same for the same place."""
+    return [SERIES_COLOURS[index % len(SERIES_COLOURS)] for index in range(len(items))]
+
+
+def draw_intervals(axes: Axes, points: Sequence[tuple[float, Interval]], colour: str, look: Look) -> None:
+    """Draw a line through the means, and an upright line for each interval that there is."""
+    mids = [math.nan if interval.mid is None else interval.mid for _, interval in points]
+    axes.plot([x for x, _ in points], mids, color=colour, **look)
+    for x, interval in points:
+        if interval.low is not None and interval.high is not None:
+            axes.vlines(x, interval.low, interval.high, color=colour, linewidth=0.9)
+
+
+def interval_handle() -> Line2D:
+    """Return the legend's entry for what `draw_intervals` draws."""
+    label = "95 % interval from resampled blocks"
+    return Line2D([], [], color="grey", marker="|", markersize=8, linestyle="", label=label)
+
+
+def noise_handle(what: str = "largest of the blocks") -> Patch:
+    """Return the legend's entry for a noise floor; `what` says of which kind."""
+    return Patch(color="grey", alpha=0.3, label=f"noise floor: baseline against baseline,\n{what}")
+
+
+def paper_draft_handles() -> list[Line2D]:
+    """Return the legend's entries for the paper's drafts."""
+    return [
+        Line2D([], [], color=PUBLISHED_COLOUR, marker=marker, label=draft) for draft, marker in PAPER_MARKERS.items()
+    ]
+
+
+def mark_published(figure: Figure, folders: Sequence[str]) -> None:
+    """Say above the panels that they show rows of ours that came with the checkout."""
+    figure.suptitle(f"published rows of ours: {', '.join(folders)}", fontsize=6.5, color="dimgrey")
+
+
 def save(figure: Figure, stem: Path, *, data: dict[str, object] | str, command: str) -> tuple[Path, Path]:
     """Write `stem`.pdf and `stem`.png and return their paths.
 
@@ -70,3 +124,11 @@ def save(figure: Figure, stem: Path, *, data: dict[str, object] | str, command: 
     made_by = {"Software": "precall paper_figures, matplotlib"}
     figure.savefig(png, metadata={"Title": stem.name, "Command": command, "Data": identity, **made_by})
     return pdf, png
+
+
+def save_text(text: str, stem: Path, *, command: str) -> Path:
+    """Write the Markdown `text` to `stem`.md, below the command that makes it again, and return the path."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    file = stem.with_name(f"{stem.name}.md")
+    file.write_text(f"<!-- {command} -->\n\n{text}", encoding="utf-8")
+    return file

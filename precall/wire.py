@@ -6,7 +6,7 @@ Source: the paper's table of the tool cache API. `running`, the secret and the o
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 from precall.calls import ToolCall, parse_strict_json
 from precall.errors import ToolCacheError
@@ -18,7 +18,13 @@ SECRET_HEADER = "X-Precall-Secret"
 OPTIONS_FIELD = "precall"
 """The field of a chat request's body by which it opts in, and of a response's by which the engine answers."""
 
-_FIELDS = {"name", "params", "output", "keep_alive", "running"}
+
+class Wire(NamedTuple):
+    """How a field stands in the endpoint's JSON: its name there and what it means, as docs/tool-cache.md has it."""
+
+    name: str
+    meaning: str
+    is_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +34,26 @@ class ToolOutput:
     `keep_alive_s` is how long the engine may use it, from its arrival; None leaves that to the engine.
     """
 
-    name: str
-    params: Mapping[str, Any]
-    output: Any = None
-    keep_alive_s: float | None = None
-    is_running: bool = False
+    name: Annotated[str, Wire("name", "the tool")]
+    params: Annotated[Mapping[str, Any], Wire("params", "the arguments; left out: `{}`")]
+    output: Annotated[
+        Any, Wire("output", "what it returned; a string enters the history as it is, any other value as JSON")
+    ] = None
+    keep_alive_s: Annotated[
+        float | None,
+        Wire(
+            "keep_alive",
+            "seconds for which the entry may be used, > 0; capped by `max_ttl_s`; left out: `default_ttl_s`",
+        ),
+    ] = None
+    is_running: Annotated[
+        bool,
+        Wire(
+            "running",
+            "`true` says that the call is being run and its output will follow; there is no `output` then",
+            is_ours=True,
+        ),
+    ] = False
 
     @property
     def call(self) -> ToolCall:
@@ -55,7 +76,7 @@ class ToolOutput:
 class CacheAnswer:
     """The answer to a post: how many entries of it the engine now holds; a call named twice counts once."""
 
-    num_cached: int
+    num_cached: Annotated[int, Wire("cached", "entries of the post that the engine now holds")]
 
     def to_json(self) -> dict[str, int]:
         return {"cached": self.num_cached}
@@ -115,6 +136,15 @@ class ExecutedTurn:
         body = {"messages": self.messages()}
         names = ("num_prompt_tokens", "num_output_tokens", "prompt_token_ids", "token_ids", "result_token_ids")
         return body | {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def wire_of(kind: type) -> dict[str, Wire]:
+    """Return how the fields of `ToolOutput` or `CacheAnswer` stand in JSON, by their names here."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: wire for name, hint in hints.items() for wire in get_args(hint) if isinstance(wire, Wire)}
+
+
+_FIELDS = {wire.name for wire in wire_of(ToolOutput).values()}
 
 
 def parse_executed_turns(value: Any) -> tuple[ExecutedTurn, ...]:

@@ -1,6 +1,5 @@
 """The figures of the check: what speculation may run, what it saves and what it wastes, per workload."""
 
-import math
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
@@ -9,7 +8,7 @@ from harness.agents_check.rounds import Run
 from harness.agents_check.verdict import Verdict
 from harness.agents_check.workloads import BASELINE, SPECULATIVE, Workload
 from harness.metrics.comparison import agent_times_s, mean_per_agent, time_saved_pct
-from harness.metrics.statistics import block_interval, t_quantile
+from harness.metrics.statistics import block_interval, enclosed_noise_floor
 from precall.events import EventKind
 from precall.ledger import Ledger
 
@@ -51,15 +50,10 @@ def workload_figures(workload: Workload, runs: Sequence[Run], verdict: Verdict) 
 
 
 def noise_floor_pct(shares: Sequence[float]) -> float | None:
-    """Return the half-width of the 95 % interval that the time saved by an equal arm would have, None below two blocks.
-
-    `shares` holds, per block, the difference of its two baselines over their sum. An arm against the mean of both has
-    three times the variance of that (harness/engine_checks/bench_figures.py, `noise_floor`).
-    """
-    if len(shares) < 2:
-        return None
-    spread = math.sqrt(3.0 * sum(share**2 for share in shares) / len(shares))
-    return 100.0 * t_quantile(0.975, len(shares)) * spread / math.sqrt(len(shares))
+    """Return the noise floor of the time saved in percent; `shares` holds, per block, the difference of its two
+    baselines over their sum."""
+    floor = enclosed_noise_floor(shares, len(shares))
+    return None if floor is None else 100.0 * floor
 
 
 def _share(counts: Sequence[tuple[int, int]]) -> float | None:

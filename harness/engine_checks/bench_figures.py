@@ -1,6 +1,5 @@
 """The figures of `bench`, from its rows: every one is a ratio to separate requests on a stock server."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from rich.table import Table
 
 from harness.engine_checks.bench_arms import BASELINE
 from harness.engine_checks.kept_rows import Row
-from harness.metrics.statistics import block_interval, t_quantile
+from harness.metrics.statistics import block_interval, enclosed_noise_floor
 
 
 def ratios(rows: Sequence[Row], arm: str, metric: str) -> list[float]:
@@ -24,21 +23,15 @@ def ratios(rows: Sequence[Row], arm: str, metric: str) -> list[float]:
 
 
 def noise_floor(rows: Sequence[Row]) -> float | None:
-    """Return the half-width of the 95 % interval that the ratio of equal arms would have, None below two blocks.
-
-    From the two baselines of every block, whose true difference is 0: one over the mean of both has half the variance
-    of one run, an arm over that mean one and a half. Blocks at several numbers of agents are pooled.
-    """
+    """Return the half-width of the 95 % interval that the ratio of equal arms would have, None below two blocks. Blocks
+    at several numbers of agents are pooled."""
     shares: list[float] = []
     for num_agents, block in sorted({(row["num_agents"], row["block"]) for row in rows}):
         of_block = [row for row in rows if (row["num_agents"], row["block"]) == (num_agents, block)]
         first, last = [row["throughput_tok_per_s"] for row in of_block if row["arm"] == BASELINE.name]
         shares.append((first - last) / (first + last))
     num_blocks = len({row["block"] for row in rows})
-    if num_blocks < 2:
-        return None
-    spread = math.sqrt(3.0 * sum(share**2 for share in shares) / len(shares))
-    return t_quantile(0.975, len(shares)) * spread / math.sqrt(num_blocks)
+    return None if num_blocks < 2 else enclosed_noise_floor(shares, num_blocks)
 
 
 def triple(values: Sequence[float]) -> list[float | None]:

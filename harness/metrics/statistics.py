@@ -150,6 +150,33 @@ def median_interval(
     return Interval(low=float(low), mid=median, high=float(high), num_blocks=num_tasks)
 
 
+def noise_floor_pct(noise_pct: Sequence[float], num_blocks: int) -> float | None:
+    """Return the half-width of the 95 % interval that the time saved of a setting would have if both arms were the
+    baseline, in percent.
+
+    Source: ours. Each block's two baseline runs, taken as arms, give one A/A value; their root mean square is the
+    spread of one such difference, and the mean over `num_blocks` blocks has that over sqrt(num_blocks). A block's arms
+    are the means of two runs, so the true floor is lower by up to sqrt(2). None below two values.
+    """
+    values = np.asarray(noise_pct, dtype=float)
+    if len(values) < 2:
+        return None
+    return float(t_quantile(0.975, len(values)) * np.sqrt(np.mean(values**2)) / np.sqrt(num_blocks))
+
+
+def enclosed_noise_floor(shares: Sequence[float], num_blocks: int) -> float | None:
+    """Return the half-width of the 95 % interval that the ratio of equal arms would have, of `num_blocks` blocks in
+    which the baseline runs before and after the arm. `shares` holds the difference of two such runs over their sum.
+
+    Source: ours. The true difference of the two is 0: one over the mean of both has half the variance of one run, an
+    arm over that mean one and a half. None below two values.
+    """
+    if len(shares) < 2:
+        return None
+    spread = math.sqrt(3.0 * sum(share**2 for share in shares) / len(shares))
+    return t_quantile(0.975, len(shares)) * spread / math.sqrt(num_blocks)
+
+
 @cache
 def t_quantile(probability: float, num_degrees: int) -> float:
     """Return the quantile of Student's t with `num_degrees` degrees of freedom, to about 1e-6.

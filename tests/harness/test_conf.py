@@ -154,6 +154,14 @@ LIVE = ("model.is_replay=false", "draft.model.is_replay=false")
         ([*LIVE], r"draft\.place is elsewhere and model replay_tiny is live"),
         (["experiment=colocated", LIVE[0]], r"model\.is_replay is False and draft\.model\.is_replay is True"),
         (["experiment=colocated", *LIVE, "draft.num_samples=2"], r"num_samples is 2 at draft\.model\.temperature 0"),
+        (
+            ["experiment=fig1", "draft.place=given_to_target"],
+            r"place is given_to_target, speculation\.mode is client .* Use speculation=off and backend=vllm_baseline",
+        ),
+        (
+            ["experiment=target_hardware", "backend=external", "backend.url=http://a/v1"],
+            r"place is given_to_target, .* backend\.kind is external; the target can have the draft's hardware only",
+        ),
         (["backend=external"], r"backend\.url is empty"),
         (["speculation=engine"], r"vllm_baseline has no tool cache: .* Use backend=vllm_resident, or"),
         (
@@ -303,6 +311,22 @@ def test_drafting_is_off_by_default_and_switches_on_the_proposer_alone() -> None
     assert spec.logits_processors == ()
     live = with_engine_side(replace(spec, extra_args=()), is_residency=True, num_speculative_tokens=4)
     assert json.loads(live.extra_args[3])["model"] == "precall.engine.proposer.ToolProposer"
+
+
+def test_the_treatments_target_has_the_hardware_of_a_draft_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "split_cores", lambda: ((0, 1), (2, 3)))
+    servers = servers_of_arms(config_of("experiment=target_hardware"))
+    (base,), (spec,) = servers["base"], servers["spec"]
+    assert isinstance(base, VllmServerSettings) and isinstance(spec, VllmServerSettings)
+    assert (base.cores, spec.cores) == ((0, 1), (0, 1, 2, 3))
+    assert replace(spec, name=base.name, cores=base.cores) == base
+
+
+def test_on_gpus_that_hardware_are_the_replicas_gpus(gpus: None) -> None:
+    servers = servers_of_arms(config_of("experiment=target_hardware", "backend.platform=cuda", "draft.num_replicas=3"))
+    (base,), (spec,) = servers["base"], servers["spec"]
+    assert isinstance(base, VllmServerSettings) and isinstance(spec, VllmServerSettings)
+    assert (base.gpu_ids, spec.gpu_ids) == ((0,), (0, 1, 2, 3))
 
 
 def test_client_side_arms_share_one_server() -> None:

@@ -46,6 +46,9 @@ def test_a_run_writes_its_tables_and_its_last_line(finished: Path) -> None:
     assert frame["latency_mean_g"].tolist() == [0.0, 1.0]
     assert frame["origin"].tolist() == ["replayed", "replayed"]
     assert (frame["latency_mean_s"] > 0).tolist() == [False, True]
+    without, with_latency = frame["ceiling_time_saved_pct"]
+    assert 0.0 <= without < with_latency <= 50.0, "no draft halves more than the time"
+    assert not frame[["is_residency", "is_drafting"]].any(axis=None)
     kept = json.loads((finished / "bench" / "fig1.json").read_text())
     assert [setting["latency_mean_g"] for setting in kept["settings"]] == [0.0, 1.0]
     assert kept["provenance"]["seed"] == 0

@@ -29,7 +29,9 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str], *overrides: str) -> tu
 
 
 def test_an_oracle_has_the_share_of_calls_that_it_is_given_and_saves_what_the_cost_model_says(tmp_path, capsys):
-    (none, every), _ = run(tmp_path, capsys, "experiment=oracle", "grid={draft.alpha:[0.0,1.0]}", "agent.tasks_per_agent=4")
+    (none, every), _ = run(
+        tmp_path, capsys, "experiment=oracle", "grid={draft.alpha:[0.0,1.0]}", "agent.tasks_per_agent=4"
+    )
     assert (none["call_acceptance_rate"], every["call_acceptance_rate"]) == (0.0, 1.0)
     assert (none["draft"], none["draft_place"]) == ("oracle", "in_process")
     assert none["time_saved_pct"][1] == pytest.approx(0.0, abs=1e-6)

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from harness import closing_table
 from harness.closing_table import print_closing_table
-from harness.metrics.statistics import block_interval
-from harness.tables import noise_floor_pct, summarise
+from harness.metrics.statistics import block_interval, noise_floor_pct
+from harness.tables import summarise
 
 T_975 = {2: 4.302653, 4: 2.776445}  # Student's t, 97.5 %, from a printed table
 

@@ -154,8 +154,8 @@ class MessageThread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnCore:
-    """Where a server is that shares a core: a thread of `weight` handles its messages there, and with `computes` another
-    one its engine's steps."""
+    """Where a server is that shares a core: a thread of `weight` handles its messages there, and with `computes`
+    another one its engine's steps."""
 
     core: SharedCore
     computes: bool = False

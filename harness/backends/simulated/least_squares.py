@@ -55,7 +55,8 @@ def fit(
     on_iteration: Callable[[float, Mapping[str, float]], None] = lambda *_: None,
 ) -> Fit:
     """Minimise the sum of squares of `residuals` over the logarithms of the parameters (Levenberg-Marquardt, with
-    derivatives by differences of the relative size `step`). It ends when an iteration gains less than half a percent."""
+    derivatives by differences of the relative size `step`). It ends when an iteration gains less than half a
+    percent."""
     damping = 0.01
     parameters = dict(start)
     values = residuals(parameters)

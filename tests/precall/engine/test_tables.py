@@ -45,6 +45,7 @@ TOOL_CACHE = {
         f"{TURNS}test_a_call_announced_as_running_is_awaited",
         f"{TURNS}test_a_wait_for_a_call_that_never_returns_is_bounded",
     ],
+    "`cached`": [LIVING],
     "for a response that lives": [
         LIVING,
         f"{POSTS}test_of_a_key_named_twice_or_posted_twice_the_later_output_is_used",
