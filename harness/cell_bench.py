@@ -92,7 +92,9 @@ def measure(folder: Path, num_cells: int) -> dict[str, Any]:
     for cell in [cell for cell in cells if cell.config.agent.num_agents == 1][-NUM_RESUMED:]:
         shutil.rmtree(folder_of(cell).path)
     found[f"{NUM_RESUMED}_missing"] = timed("harness.run", *overrides)
-    found["drawing"] = timed("paper_figures.fig1_throughput", str(output), "--out", str(folder / "figures"))
+    found["drawing"] = timed(
+        "paper_figures", "fig1_throughput", "--from", str(output), "--out", str(folder / "figures")
+    )
     return found
 
 

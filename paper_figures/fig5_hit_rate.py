@@ -14,6 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from harness.metrics.statistics import Interval, block_interval
 from paper_figures import data, sources, style
@@ -119,8 +120,10 @@ def _label_ends(axes: Axes, points: Sequence[tuple[int, float, float | None]], c
         points[:: max(1, len(points) - 1)], ((3, 4), (3, -9)), strict=False
     ):
         if throughput is not None:
-            text = f"{num_samples}"
-            axes.annotate(text, (rate, throughput), xytext=offset, textcoords="offset points", color=colour)
+            text = axes.annotate(
+                f"{num_samples}", (rate, throughput), xytext=offset, textcoords="offset points", color=colour, zorder=5
+            )
+            text.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
 
 
 def _add_legends(figure: Figure, cells: pd.DataFrame, lines: Sequence[Series]) -> None:

@@ -52,7 +52,7 @@ class Found:
 def cells(*experiments: str, columns: Sequence[str]) -> Source:
     """The cells of the first of `experiments` that has any, with these columns."""
     return Source(
-        places=_folders(experiments, published=("local", "pocket", "simulated")),
+        places=_folders(experiments, published=("pocket", "local", "simulated")),
         load=lambda path: data.load_cells(path, columns=columns),
         files=lambda path: [path / "cells.parquet"],
     )
