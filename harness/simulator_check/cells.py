@@ -19,7 +19,7 @@ from harness.metrics.comparison import task_id_of
 from harness.records import RunFolder
 from harness.replay.rendering import Renderer
 from harness.replay.trajectories import RecordedTurn, read_trajectories
-from harness.schema import Config, SimulatedEngineConfig, Speculation, to_config
+from harness.schema import Config, DraftKind, SimulatedEngineConfig, Speculation, to_config
 from harness.tables import CELLS
 from harness.what_if.evidence import block_size_of, read_run
 from precall.errors import ConfigError
@@ -40,6 +40,11 @@ class MeasuredCell:
     draft_s: DraftTimes
     block_size: int
     runs: Mapping[str, Sequence[Event]]
+
+    @property
+    def setting(self) -> str:
+        """Its experiment and setting."""
+        return f"{self.row['experiment']}/{self.row['setting']}"
 
     def runs_of(self, arm: str) -> list[Sequence[Event]]:
         """The events of the runs of one arm (base, spec)."""
@@ -72,6 +77,8 @@ def _read(folder: Path, row: Mapping[str, Any]) -> MeasuredCell:
     config = replace(to_config(OmegaConf.merge(OmegaConf.structured(Config), raw)), output=str(folder))
     if config.speculation.mode is Speculation.off:
         raise ConfigError(f"{path} compares the baseline with itself; there is no time saved to predict.")
+    if config.draft.kind is not DraftKind.model:
+        raise ConfigError(f"{path} has draft.kind {config.draft.kind.value}; the check fits drafts that are models.")
     tasks = [_with_idle_tools(task) for task in build.tasks_of(config, f"block {row['block']}")]
     latency = replace(config.latency, mean_s=row["latency_mean_s"], mean_g=None)
     return MeasuredCell(
@@ -100,7 +107,8 @@ def _draft_s(folder: Path, config: Config, tasks: Sequence[Task]) -> DraftTimes:
         if is_alike and all(task.task_id in times for task in tasks):
             return times
     raise ConfigError(
-        f"{folder} has no calibration of {config.draft.model.name} alone in the tasks of a cell; run the experiment again."
+        f"{folder} has no calibration of {config.draft.model.name} alone in the tasks of a cell; run the experiment "
+        "again."
     )
 
 

@@ -1,10 +1,10 @@
 """Fits the simulated engines of the check to calibration cells.
 
-The simulator itself is fitted: it runs what the cells ran, both arms, and the draft alone where that was measured. What
-is compared, setting by setting and arm by arm, are the means of four times, to the first token of first turns (the whole
-prompt is computed) and of later ones (most of it is cached), per later token, and from asking the draft to a sample, and
-the share of turns in which the draft was done before the target. A residual is the logarithm of simulated over
-measured time, or the difference of shares, over `NOISE`.
+The simulator itself is fitted: it runs what the cells ran, both arms, and the draft alone where that was measured.
+What is compared, setting by setting and arm by arm, are the means of four times, to the first token of first turns (the
+whole prompt is computed) and of later ones (most of it is cached), per later token, and from asking the draft to a
+sample, and the share of turns in which the draft was done before the target. A residual is the logarithm of simulated
+over measured time, or the difference of shares, over `NOISE`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,8 +31,8 @@ ARMS = ("base", "spec")
 CORE = {"client_s": 2e-3, "stream_token_s": 1e-4}
 TARGET = {"step_s": 3e-3, "sequence_s": 2e-4, "prefill_token_s": 1e-4, "overhead_s": 2e-3}
 DRAFT = {"step_s": 1.5e-3, "sequence_s": 1e-4, "prefill_token_s": 5e-5}
-"""What is fitted of the shared core, the target and each draft model, and where the fit begins, in seconds. A message
-takes as long on the draft's server as on the target's."""
+"""What is fitted of the shared core, each target and each draft, and where the fit begins, in seconds. A message takes
+as long on the draft's server as on the target's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +78,19 @@ def _mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
 
 
+def target_of(cell: MeasuredCell) -> str:
+    """Return the name of what is fitted of a cell's target."""
+    return cell.config.model.name
+
+
+def draft_of(cell: MeasuredCell) -> str:
+    return cell.config.draft.model.name
+
+
 def start(cells: Sequence[MeasuredCell]) -> dict[str, float]:
     """Return the parameters with which the fit begins, by what they belong to, a dot and their name."""
-    drafts = dict.fromkeys(_draft(cell) for cell in cells)
-    owners = {"core": CORE, "target": TARGET, **dict.fromkeys(drafts, DRAFT)}
+    targets, drafts = (dict.fromkeys(name(cell) for cell in cells) for name in (target_of, draft_of))
+    owners = {"core": CORE, **dict.fromkeys(targets, TARGET), **dict.fromkeys(drafts, DRAFT)}
     return {f"{owner}.{name}": value for owner, own in owners.items() for name, value in own.items()}
 
 
@@ -91,8 +100,8 @@ def engines_of(parameters: Mapping[str, float], cell: MeasuredCell) -> Engines:
     def values(owner: str, names: Iterable[str]) -> dict[str, float]:
         return {name: parameters[f"{owner}.{name}"] for name in names}
 
-    target = SimulatedEngineConfig(**values("target", TARGET), block_size=cell.block_size)
-    draft = replace(target, **values(_draft(cell), DRAFT))
+    target = SimulatedEngineConfig(**values(target_of(cell), TARGET), block_size=cell.block_size)
+    draft = replace(target, **values(draft_of(cell), DRAFT))
     return Engines(
         target=build.engine_model(cell.config, target),
         draft=build.engine_model(cell.config, draft),
@@ -104,7 +113,7 @@ def fit_engines(cells: Sequence[MeasuredCell], on_iteration: Callable[..., None]
     """Return the engines' parameters at which the simulator comes closest to the runs of `cells`."""
     settings: dict[str, list[MeasuredCell]] = {}
     for cell in cells:
-        settings.setdefault(cell.row["setting"], []).append(cell)
+        settings.setdefault(cell.setting, []).append(cell)
     measured = {
         (setting, arm): times_of([events for cell in blocks for events in cell.runs_of(arm)])
         for setting, blocks in settings.items()
@@ -133,24 +142,20 @@ class _Simulated:
         self._known: dict[tuple[Any, ...], Any] = {}
 
     def times(self, blocks: Sequence[MeasuredCell], parameters: Mapping[str, float], arm: str) -> Times:
-        owners, what = ("core", "target", _draft(blocks[0])), blocks[0].row["setting"]
+        owners, what = ("core", target_of(blocks[0]), draft_of(blocks[0])), blocks[0].setting
         if arm == "base":
-            owners, what = ("core", "target"), str([(cell.agents, cell.latency) for cell in blocks])
+            owners, what = owners[:2], str([(cell.agents, cell.latency) for cell in blocks])
         if (key := (arm, what, _of(parameters, owners))) not in self._known:
             runs = [run(cell, engines_of(parameters, cell), arm).events for cell in blocks]
             self._known[key] = times_of(runs)
         return self._known[key]
 
     def alone_s(self, blocks: Sequence[MeasuredCell], parameters: Mapping[str, float]) -> float:
-        draft = _draft(blocks[0])
-        key = (draft, str([cell.agents for cell in blocks]), _of(parameters, ("target", draft)))
+        owners = target_of(blocks[0]), draft_of(blocks[0])
+        key = (owners, str([cell.agents for cell in blocks]), _of(parameters, owners))
         if key not in self._known:
             self._known[key] = fmean(draft_alone_s(cell, engines_of(parameters, cell)) for cell in blocks)
         return self._known[key]
-
-
-def _draft(cell: MeasuredCell) -> str:
-    return cell.config.draft.model.name
 
 
 def _of(parameters: Mapping[str, float], owners: Iterable[str]) -> tuple[float, ...]:

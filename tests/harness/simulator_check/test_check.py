@@ -19,10 +19,10 @@ from tests.harness.configs import compose
 TRUTH = {
     "core.client_s": 0.004,
     "core.stream_token_s": 0.0001,
-    "target.step_s": 0.004,
-    "target.sequence_s": 0.0003,
-    "target.prefill_token_s": 0.0001,
-    "target.overhead_s": 0.003,
+    "replay_tiny.step_s": 0.004,
+    "replay_tiny.sequence_s": 0.0003,
+    "replay_tiny.prefill_token_s": 0.0001,
+    "replay_tiny.overhead_s": 0.003,
     "replay_tiny_draft.step_s": 0.003,
     "replay_tiny_draft.sequence_s": 0.0004,
     "replay_tiny_draft.prefill_token_s": 0.00008,
@@ -31,7 +31,7 @@ TRUTH = {
 
 def engine(owner: str) -> str:
     rates = {name: TRUTH[f"{owner}.{name}"] for name in ("step_s", "sequence_s", "prefill_token_s")}
-    rates["overhead_s"] = TRUTH["target.overhead_s"]
+    rates["overhead_s"] = TRUTH["replay_tiny.overhead_s"]
     return "{" + ",".join(f"{name}:{value}" for name, value in rates.items()) + "}"
 
 
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         overrides = (
             *("experiment=simulator_check", "scale=smoke", "scale.num_blocks=2", "backend=simulated"),
             *("tracker=disabled", f"output={folder}", "grid.agent.num_agents=[1,4]", "grid.latency.mean_g=[0.0,1.0]"),
-            f"backend.simulated_target={engine('target')}",
+            f"backend.simulated_target={engine('replay_tiny')}",
             f"backend.simulated_draft={engine('replay_tiny_draft')}",
             f"+backend.simulated_core={{client_s:{TRUTH['core.client_s']},"
             f"stream_token_s:{TRUTH['core.stream_token_s']}}}",
@@ -84,8 +84,8 @@ def test_a_fit_to_the_cells_without_tool_latency_predicts_the_others(folder, tmp
     assert figures["rms_points"] < 1.0
     assert figures["num_within"] == 4
     kept = json.loads((tmp_path / "simulator_check.json").read_text())
-    assert kept["parameters"]["target.step_s"] == pytest.approx(TRUTH["target.step_s"], rel=0.05)
-    frame = pd.read_parquet(folder / "simulated" / "cells.parquet")
+    assert kept["parameters"]["replay_tiny.step_s"] == pytest.approx(TRUTH["replay_tiny.step_s"], rel=0.05)
+    frame = pd.read_parquet(tmp_path / "simulator_check" / "cells.parquet")
     assert set(frame["origin"]) == {"modelled"}
     assert frame["is_held_out"].tolist() == (frame["latency_mean_g"] > 0).tolist()
 
