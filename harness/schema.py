@@ -395,11 +395,6 @@ def _check_draft(config: Config) -> None:
             f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {draft.model.is_replay}; "
             "both must replay or neither."
         )
-    if not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:
-        raise ConfigError(
-            f"draft.num_samples is {draft.num_samples} at draft.model.temperature 0: all samples would be alike. "
-            "Set the temperature above 0, or draft.num_samples to 1."
-        )
     if has_model == (draft.place is DraftPlace.in_process):
         raise ConfigError(
             f"draft.kind is {draft.kind.value} and draft.place is {draft.place.value}; a draft is in_process if and "
@@ -409,6 +404,11 @@ def _check_draft(config: Config) -> None:
         raise ConfigError(
             f"draft.num_samples is {draft.num_samples} and draft.kind is {draft.kind.value}, which gives one sample. "
             "Leave it 1."
+        )
+    if not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:
+        raise ConfigError(
+            f"draft.num_samples is {draft.num_samples} at draft.model.temperature 0: all samples would be alike. "
+            "Set the temperature above 0, or draft.num_samples to 1."
         )
     if draft.kind is DraftKind.oracle and not config.model.is_replay:
         raise ConfigError(

@@ -174,7 +174,7 @@ def _record(rows: Sequence[Row], noise_floor: float | None) -> dict[str, Any]:
         "num_samples": int(first["num_samples"]),
         "speculation": first["speculation"],
         # Rows that were written before it could be chosen have it off.
-        "is_adaptive": bool(first["is_adaptive"]) if "is_adaptive" in rows else False,
+        "is_adaptive": bool(first.get("is_adaptive", False)),
         "num_agents": int(first["num_agents"]),
         "origin": first["origin"],
         "latency_mean_g": _number(first["latency_mean_g"]),

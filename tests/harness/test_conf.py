@@ -72,7 +72,8 @@ def test_every_experiment_composes_and_builds_at_every_scale(
     assert build.target_server(config).name == "target"
     for cell in cells:
         tasks = build.tasks_of(cell.config, f"block {cell.block}")
-        assert len({task.task_id for task in tasks}) == config.agent.num_agents * config.agent.tasks_per_agent
+        agent = cell.config.agent
+        assert len({task.task_id for task in tasks}) == agent.num_agents * agent.tasks_per_agent
     if config.model.is_replay and config.draft.kind is DraftKind.model:
         assert build.draft_servers(draft_calibration(config).config)[0].model != build.target_server(config).model
     if config.model.is_replay:

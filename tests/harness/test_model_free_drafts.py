@@ -23,7 +23,7 @@ def bench_folder(tmp_path, monkeypatch):
 def run(folder: Path, capsys: pytest.CaptureFixture[str], *overrides: str) -> tuple[list[dict], str]:
     """Run an experiment in virtual time and return its settings as its last line has them, and what it printed."""
     capsys.readouterr()
-    run_experiments([compose(*overrides, *SMALL, f"output={folder}")])
+    run_experiments([compose(*SMALL, *overrides, f"output={folder}")])
     printed = capsys.readouterr()
     return json.loads(printed.out.splitlines()[-1])["settings"], printed.err
 
@@ -40,8 +40,8 @@ def test_an_oracle_has_the_share_of_calls_that_it_is_given_and_saves_what_the_co
 
 
 def test_an_oracle_that_answers_late_saves_less(tmp_path, capsys):
-    overrides = ("experiment=oracle", "grid={draft.delay_s:[0.0,0.5]}", "agent.tasks_per_agent=4")
-    (at_once, late), _ = run(tmp_path, capsys, *overrides)
+    overrides = ("experiment=oracle", "grid={draft.alpha:[1.0]}", "agent.tasks_per_agent=4")
+    (at_once, late), _ = run(tmp_path, capsys, *overrides, "+grid={draft.delay_s:[0.0,0.5]}")
     assert late["time_saved_pct"][1] < at_once["time_saved_pct"][1] - 5.0
 
 
@@ -56,8 +56,8 @@ def test_the_pattern_drafts_of_a_run_learn_from_each_other_and_cost_nothing(tmp_
 
 
 def test_the_adaptive_switch_stands_in_the_closing_table_beside_speculation_always_on(tmp_path, capsys):
-    overrides = ("experiment=adaptive", "+backend.simulated_core={client_s:0.001}", "agent.tasks_per_agent=4")
-    settings, table = run(tmp_path, capsys, *overrides, "grid={speculation.is_adaptive:[false,true]}")
+    overrides = ("experiment=adaptive", "backend=simulated_two_cores", "agent.tasks_per_agent=4")
+    settings, table = run(tmp_path, capsys, *overrides, "grid={workload.hit_rate:[0.0]}")
     assert [setting["is_adaptive"] for setting in settings] == [False, True]
     assert table.count("client, adaptive") == 1
 

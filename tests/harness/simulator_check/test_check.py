@@ -29,10 +29,11 @@ TRUTH = {
 }
 
 
-def engine(owner: str) -> str:
-    rates = {name: TRUTH[f"{owner}.{name}"] for name in ("step_s", "sequence_s", "prefill_token_s")}
-    rates["overhead_s"] = TRUTH["replay_tiny.overhead_s"]
-    return "{" + ",".join(f"{name}:{value}" for name, value in rates.items()) + "}"
+def values(owner: str) -> str:
+    """Return what the truth says of the core or an engine, as an override."""
+    own = {name.removeprefix(f"{owner}."): value for name, value in TRUTH.items() if name.startswith(f"{owner}.")}
+    own |= {} if owner == "core" else {"overhead_s": TRUTH["replay_tiny.overhead_s"]}
+    return "{" + ",".join(f"{name}:{value}" for name, value in own.items()) + "}"
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +44,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.bench.FOLDER", folder / "bench")
         overrides = (
-            *("experiment=simulator_check", "scale=smoke", "scale.num_blocks=2", "backend=simulated"),
-            *("tracker=disabled", f"output={folder}", "grid.agent.num_agents=[1,4]", "grid.latency.mean_g=[0.0,1.0]"),
-            f"backend.simulated_target={engine('replay_tiny')}",
-            f"backend.simulated_draft={engine('replay_tiny_draft')}",
-            f"+backend.simulated_core={{client_s:{TRUTH['core.client_s']},"
-            f"stream_token_s:{TRUTH['core.stream_token_s']}}}",
+            *("experiment=simulator_check", "scale=smoke", "scale.num_blocks=2", "backend=simulated_two_cores"),
+            *("tracker=disabled", f"output={folder}"),
+            "grid={agent.num_agents:[1,4],latency.mean_g:[0.0,1.0],draft.place:[elsewhere,colocated]}",
+            f"backend.simulated_target={values('replay_tiny')}",
+            f"backend.simulated_draft={values('replay_tiny_draft')}",
+            f"backend.simulated_core={values('core')}",
         )
         run_experiments([compose(*overrides)])
     return folder
@@ -95,6 +96,8 @@ def test_a_fit_to_the_cells_without_tool_latency_predicts_the_others(folder, tmp
     [
         (["latency_mean_g=7"], "latency_mean_g=7, which no cell follows; some must, and others not"),
         (["num_samples=1"], "num_samples=1, which all cells follow"),
+        (["num_agents=1", "num_agents=4"], "num_agents=1 or num_agents=4, which all cells follow"),
+        (["num_agents=1 num_agents=4"], "num_agents=1 num_agents=4, which no cell follows"),
         (["moon=1"], "moon is no column; there are cell_id"),
         (["num_agents=many"], "num_agents=many; num_agents is like"),
     ],
