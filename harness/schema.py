@@ -458,7 +458,7 @@ def _check_simulated(config: Config) -> None:
     if is_colocated and config.backend.simulated_core is None:
         raise ConfigError(
             "draft.place is colocated, backend.kind is simulated and backend.simulated_core is not given; then "
-            "simulated engines share nothing. Set backend.simulated_core.client_s, or use draft=elsewhere or "
+            "simulated engines share nothing. Use backend=simulated_two_cores, draft=elsewhere or "
             "draft.place=dedicated."
         )
 

@@ -73,11 +73,13 @@ def _key(setting: SettingVerdict) -> tuple[str, int, int]:
 def _draw_together(axes: Axes, settings: Sequence[SettingVerdict], looks: Mapping[tuple[str, int, int], Look]) -> None:
     for setting in settings:
         colour, marker = looks[_key(setting)]
-        low, mid, high = setting.measured_pct
+        low, _, high = setting.measured_pct
         if low is not None and high is not None:
             axes.vlines(setting.predicted_pct, low, high, color=colour, linewidth=0.7, alpha=0.6)
         face = colour if setting.is_held_out else "white"
-        axes.plot([setting.predicted_pct], [mid], color=colour, marker=marker, markerfacecolor=face, linestyle="")
+        axes.plot(
+            [setting.predicted_pct], [setting.mid_pct], color=colour, marker=marker, markerfacecolor=face, linestyle=""
+        )
     low, high = axes.get_xlim()
     axes.plot([low, high], [low, high], color="black", linewidth=0.6, zorder=0)
     axes.set_xlim(low, high)
@@ -89,10 +91,10 @@ def _draw_each(axes: Axes, settings: Sequence[SettingVerdict], looks: Mapping[tu
     ordered = sorted(settings, key=lambda setting: (_key(setting), setting.what["latency_mean_s"]))
     for place, setting in enumerate(ordered):
         colour, marker = looks[_key(setting)]
-        low, mid, high = setting.measured_pct
+        low, _, high = setting.measured_pct
         if low is not None and high is not None:
             axes.hlines(place, low, high, color=colour, linewidth=0.9)
-        axes.plot([mid], [place], color=colour, marker=marker, linestyle="")
+        axes.plot([setting.mid_pct], [place], color=colour, marker=marker, linestyle="")
         axes.plot([setting.predicted_pct], [place], color=PREDICTED_COLOUR, marker="|", markersize=8, linestyle="")
     axes.set_yticks(range(len(ordered)), [_name(setting, settings) for setting in ordered])
     axes.invert_yaxis()

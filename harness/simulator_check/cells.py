@@ -101,7 +101,7 @@ def _draft_s(folder: Path, config: Config, tasks: Sequence[Task]) -> DraftTimes:
         calibration = RunFolder(path)
         if not calibration.is_finished:
             continue
-        draft = OmegaConf.load(path / "config.yaml")["draft"]
+        draft: Any = OmegaConf.select(OmegaConf.load(path / "config.yaml"), "draft")
         times: DraftTimes = calibration.read_json("draft_times.json")
         is_alike = (draft["model"]["name"], draft["num_samples"]) == (config.draft.model.name, config.draft.num_samples)
         if is_alike and all(task.task_id in times for task in tasks):

@@ -1,15 +1,15 @@
 """Fits the simulated engines of the check to calibration cells.
 
 The simulator itself is fitted: it runs what the cells ran, both arms, and the draft alone where that was measured.
-What is compared, setting by setting and arm by arm, are the means of four times, to the first token of first turns (the
-whole prompt is computed) and of later ones (most of it is cached), per later token, and from asking the draft to a
-sample, and the share of turns in which the draft was done before the target. A residual is the logarithm of simulated
-over measured time, or the difference of shares, over `NOISE`.
+What is compared, run by run, are the means of four times, to the first token of first turns (the whole prompt is
+computed) and of later ones (most of it is cached), per later token, and from asking the draft to a sample, and the
+share of turns in which the draft was done before the target. A residual is the mean, over the runs of a setting's arm,
+of the logarithm of simulated over measured time, or of the difference of shares, over `NOISE`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import log
+from math import log, nan
 from statistics import fmean
 from typing import Any
 
@@ -100,7 +100,7 @@ def engines_of(parameters: Mapping[str, float], cell: MeasuredCell) -> Engines:
     def values(owner: str, names: Iterable[str]) -> dict[str, float]:
         return {name: parameters[f"{owner}.{name}"] for name in names}
 
-    target = SimulatedEngineConfig(**values(target_of(cell), TARGET), block_size=cell.block_size)
+    target = replace(SimulatedEngineConfig(block_size=cell.block_size), **values(target_of(cell), TARGET))
     draft = replace(target, **values(draft_of(cell), DRAFT))
     return Engines(
         target=build.engine_model(cell.config, target),
@@ -115,7 +115,7 @@ def fit_engines(cells: Sequence[MeasuredCell], on_iteration: Callable[..., None]
     for cell in cells:
         settings.setdefault(cell.setting, []).append(cell)
     measured = {
-        (setting, arm): times_of([events for cell in blocks for events in cell.runs_of(arm)])
+        (setting, arm): [[times_of([events]) for events in cell.runs_of(arm)] for cell in blocks]
         for setting, blocks in settings.items()
         for arm in ARMS
     }
@@ -141,13 +141,12 @@ class _Simulated:
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], Any] = {}
 
-    def times(self, blocks: Sequence[MeasuredCell], parameters: Mapping[str, float], arm: str) -> Times:
+    def times(self, blocks: Sequence[MeasuredCell], parameters: Mapping[str, float], arm: str) -> list[Times]:
         owners, what = ("core", target_of(blocks[0]), draft_of(blocks[0])), blocks[0].setting
         if arm == "base":
             owners, what = owners[:2], str([(cell.agents, cell.latency) for cell in blocks])
         if (key := (arm, what, _of(parameters, owners))) not in self._known:
-            runs = [run(cell, engines_of(parameters, cell), arm).events for cell in blocks]
-            self._known[key] = times_of(runs)
+            self._known[key] = [times_of([run(cell, engines_of(parameters, cell), arm).events]) for cell in blocks]
         return self._known[key]
 
     def alone_s(self, blocks: Sequence[MeasuredCell], parameters: Mapping[str, float]) -> float:
@@ -170,10 +169,19 @@ def _alone_s(blocks: Sequence[MeasuredCell]) -> float | None:
     return fmean(s for cell in blocks for task in cell.tasks for turn in cell.draft_s[task.task_id] for s in turn)
 
 
-def _errors(simulated: Times, measured: Times) -> list[float]:
+def _errors(simulated: Sequence[Times], measured: Sequence[Sequence[Times]]) -> list[float]:
+    """Return the residuals of one setting's arm, from one simulated run and the measured ones of each block."""
+    errors = np.array(
+        [_run_errors(one, other) for one, others in zip(simulated, measured, strict=True) for other in others]
+    )
+    is_there = ~np.isnan(errors).all(axis=0)
+    return [float(error) / NOISE for error in np.nanmean(errors[:, is_there], axis=0)]
+
+
+def _run_errors(simulated: Times, measured: Times) -> list[float]:
+    """Return the errors of a simulated run; nan where there is nothing to compare."""
     pairs = zip(simulated.seconds, measured.seconds, strict=True)
     # Where the simulated target is done before every draft, there is no time to compare; the shares say so.
-    errors = [0.0 if one is None else log(one / other) for one, other in pairs if other is not None]
-    if simulated.done_share is not None and measured.done_share is not None:
-        errors.append(simulated.done_share - measured.done_share)
-    return [error / NOISE for error in errors]
+    errors = [nan if other is None else 0.0 if one is None else log(one / other) for one, other in pairs]
+    one, other = simulated.done_share, measured.done_share
+    return [*errors, nan if one is None or other is None else one - other]

@@ -27,10 +27,15 @@ class SettingVerdict:
     is_within: bool | None
 
     @property
-    def error_points(self) -> float:
+    def mid_pct(self) -> float:
+        """The mean over blocks of what was measured."""
         mid = self.measured_pct[1]
         assert mid is not None, "a setting has a block"
-        return self.predicted_pct - mid
+        return mid
+
+    @property
+    def error_points(self) -> float:
+        return self.predicted_pct - self.mid_pct
 
 
 def verdicts(rows: Sequence[Mapping[str, Any]]) -> list[SettingVerdict]:
@@ -83,7 +88,7 @@ def print_table(settings: Sequence[SettingVerdict], console: Console) -> None:
     for name in columns:
         table.add_column(name, justify="left" if name in ("used for", "draft", "place") else "right", no_wrap=True)
     for each in settings:
-        low, mid, high = each.measured_pct
+        low, _, high = each.measured_pct
         table.add_row(
             "held out" if each.is_held_out else "calibration",
             str(each.what["draft"]),
@@ -91,7 +96,7 @@ def print_table(settings: Sequence[SettingVerdict], console: Console) -> None:
             str(each.what["num_samples"]),
             str(each.what["num_agents"]),
             f"{each.what['latency_mean_s']:.2f}",
-            f"{mid:.1f}" + ("" if low is None else f" [{low:.1f}, {high:.1f}]"),
+            f"{each.mid_pct:.1f}" + ("" if low is None else f" [{low:.1f}, {high:.1f}]"),
             f"{each.predicted_pct:.1f}",
             f"{each.error_points:+.1f}",
             "-" if each.is_within is None else ("yes" if each.is_within else "no"),

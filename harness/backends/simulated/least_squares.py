@@ -55,14 +55,15 @@ def fit(
     on_iteration: Callable[[float, Mapping[str, float]], None] = lambda *_: None,
 ) -> Fit:
     """Minimise the sum of squares of `residuals` over the logarithms of the parameters (Levenberg-Marquardt, with
-    derivatives by differences of the relative size `step`). It ends when an iteration gains less than half a
-    percent."""
+    derivatives by differences of the relative size `step`; where residuals jump and that gains nothing, one
+    parameter after the other is moved by `step`). It ends when an iteration gains less than half a percent."""
     damping = 0.01
     parameters = dict(start)
     values = residuals(parameters)
     jacobian = _jacobian(residuals, parameters, values, step)
     for _ in range(max_iterations):
         found = _descend(residuals, parameters, values, jacobian, damping)
+        found = found or _move_one_by_one(residuals, parameters, values, step)
         if found is None:
             break
         gain = values @ values - found[1] @ found[1]
@@ -101,3 +102,18 @@ def _descend(
             return tried, found, max(damping / 4.0, 1e-4)
         damping *= 6.0
     return None
+
+
+def _move_one_by_one(
+    residuals: Residuals, parameters: dict[str, float], values: NDArray[np.float64], step: float
+) -> tuple[dict[str, float], NDArray[np.float64], float] | None:
+    """Return parameters of which those were moved by `step` that thereby are better, or None where none is."""
+    best, has_gained = parameters, False
+    for name in parameters:
+        for change in (-step, step):
+            tried = {**best, name: best[name] * float(np.exp(change))}
+            found = residuals(tried)
+            if found @ found < values @ values:
+                best, values, has_gained = tried, found, True
+                break
+    return (best, values, 0.01) if has_gained else None

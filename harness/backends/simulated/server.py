@@ -40,9 +40,10 @@ class SimulatedServer:
         self.engine = BatchingEngine(model.rates, model.limits)
         self.overhead_s = model.overhead_s
         self._core = None if place is None else place.core
-        self._messages = None if place is None else MessageThread(place.core, place.weight, in_order=True)
-        computes = place is not None and place.computes
-        self._steps = place.core.thread(self._advance, place.weight) if computes else None
+        self._messages = self._steps = None
+        if place is not None:
+            self._messages = MessageThread(place.core, place.weight, in_order=True)
+            self._steps = place.core.thread(self._advance, place.weight) if place.computes else None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = inf
         self._live: dict[str, CachedResponse] = {}
