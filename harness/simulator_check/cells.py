@@ -10,16 +10,16 @@ from omegaconf import OmegaConf
 
 from agents.task import Task
 from harness import build
+from harness.backends.simulated import participants
 from harness.backends.simulated.participants import Scripts
-from harness.backends.simulated.recorded import script_of
-from harness.backends.simulated.script import Script, ScriptedSample, ScriptedTurn
+from harness.backends.simulated.script import Script
 from harness.calibration import DraftTimes
 from harness.latency import Latency
 from harness.metrics.comparison import task_id_of
 from harness.records import RunFolder
-from harness.replay.rendering import Renderer
-from harness.replay.trajectories import RecordedTurn, read_trajectories
 from harness.schema import Config, DraftKind, SimulatedEngineConfig, Speculation, to_config
+from harness.simulator_check import live
+from harness.simulator_check.live import DraftAnswers
 from harness.tables import CELLS
 from harness.what_if.evidence import block_size_of, read_run
 from precall.errors import ConfigError
@@ -57,21 +57,41 @@ class MeasuredCell:
         return [[t.task_id for t in self.tasks[i * size : (i + 1) * size]] for i in range(self.config.agent.num_agents)]
 
 
-def read_cells(folder: Path) -> list[MeasuredCell]:
-    """Return the cells of an experiment's folder under results/runs, in the order of its table.
+def read_cells(folders: Sequence[Path]) -> list[MeasuredCell]:
+    """Return the cells of experiments' folders under results/runs, in the order of their tables.
 
     Raises ConfigError where there is no table, or a cell has left no events.
     """
+    found = [_open(folder, row) for folder in folders for row in _rows(folder)]
+    answers = DraftAnswers()
+    for cell in found:
+        if not cell.config.model.is_replay:
+            answers.add(cell.path, cell.config, cell.runs)
+    return [_measured(cell, answers) for cell in found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """A cell's folder as it was read."""
+
+    path: Path
+    row: Mapping[str, Any]
+    backend: Mapping[str, Any]
+    config: Config
+    runs: Mapping[str, Sequence[Event]]
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
     if not (folder / CELLS).is_file():
         raise ConfigError(
             f"{folder} holds no {CELLS}; name an experiment's folder in results/runs, such as "
             "results/runs/local/simulator_check."
         )
     rows = pd.read_parquet(folder / CELLS).to_dict("records")
-    return [_read(folder, {str(key): value for key, value in row.items()}) for row in rows]
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
-def _read(folder: Path, row: Mapping[str, Any]) -> MeasuredCell:
+def _open(folder: Path, row: Mapping[str, Any]) -> _Opened:
     path = folder / row["cell_id"]
     raw, runs = read_run(path)
     config = replace(to_config(OmegaConf.merge(OmegaConf.structured(Config), raw)), output=str(folder))
@@ -79,17 +99,22 @@ def _read(folder: Path, row: Mapping[str, Any]) -> MeasuredCell:
         raise ConfigError(f"{path} compares the baseline with itself; there is no time saved to predict.")
     if config.draft.kind is not DraftKind.model:
         raise ConfigError(f"{path} has draft.kind {config.draft.kind.value}; the check fits drafts that are models.")
+    return _Opened(path=path, row=row, backend=raw["backend"], config=config, runs=runs)
+
+
+def _measured(cell: _Opened, answers: DraftAnswers) -> MeasuredCell:
+    config, row = cell.config, cell.row
     tasks = [_with_idle_tools(task) for task in build.tasks_of(config, f"block {row['block']}")]
     latency = replace(config.latency, mean_s=row["latency_mean_s"], mean_g=None)
     return MeasuredCell(
         row=row,
         config=config,
         tasks=tasks,
-        scripts=_with_prompts(_scripts_of(config, path, tasks), runs["base-1"]),
+        scripts=_with_prompts(_scripts_of(cell, tasks, answers), cell.runs["base-1"]),
         latency=build.latency_of(replace(config, latency=latency), None),
-        draft_s=_draft_s(folder, config, tasks),
-        block_size=block_size_of(path, raw["backend"]) or SimulatedEngineConfig.block_size,
-        runs=runs,
+        draft_s=_draft_s(cell.path.parent, config, tasks),
+        block_size=block_size_of(cell.path, cell.backend) or SimulatedEngineConfig.block_size,
+        runs=cell.runs,
     )
 
 
@@ -112,36 +137,12 @@ def _draft_s(folder: Path, config: Config, tasks: Sequence[Task]) -> DraftTimes:
     )
 
 
-def _scripts_of(config: Config, path: Path, tasks: Sequence[Task]) -> Scripts:
+def _scripts_of(cell: _Opened, tasks: Sequence[Task], answers: DraftAnswers) -> Scripts:
     """Return what the models said: of a replay what it follows, of live models what they said with speculation."""
-    target, draft = build.renderer_of(config.model), build.renderer_of(config.draft.model)
+    config = cell.config
     if config.model.is_replay:
-        recorded = build.trajectories_of(config, list(tasks))
-        scripts = {task.task_id: script_of(task, recorded[task.task_id], target, draft) for task in tasks}
-        return Scripts(recorded=recorded, scripts=scripts)
-    found = read_trajectories(path / "trajectories-spec-1.jsonl").trajectories
-    recorded = {trajectory.task_id: trajectory for trajectory in found}
-    if missing := [task.task_id for task in tasks if task.task_id not in recorded]:
-        raise ConfigError(f"{path} has no trajectory of {missing[0]} that can be followed; leave this cell out.")
-    scripts = {}
-    for task in tasks:
-        turns = recorded[task.task_id].turns
-        script = script_of(task, recorded[task.task_id], target, draft)
-        said = [
-            _with_all_samples(scripted, turn, target, config.draft.num_samples)
-            for scripted, turn in zip(script.turns, turns, strict=True)
-        ]
-        scripts[task.task_id] = replace(script, turns=tuple(said))
-    return Scripts(recorded=recorded, scripts=scripts)
-
-
-def _with_all_samples(scripted: ScriptedTurn, turn: RecordedTurn, renderer: Renderer, num_samples: int) -> ScriptedTurn:
-    """Return a turn of live models in which each sample has a length: one without a call, or that was cut off before it
-    had said one, is as long as what the target says without its reasoning."""
-    num_tokens = len(renderer.target_tokens(replace(turn, reasoning="")))
-    samples = [sample if sample.calls else replace(sample, num_tokens=num_tokens) for sample in scripted.samples]
-    missing = [ScriptedSample(calls=(), num_tokens=num_tokens)] * (num_samples - len(samples))
-    return replace(scripted, samples=(*samples, *missing))
+        return participants.scripts_of(config, tasks)
+    return live.scripts_of(config, cell.path, tasks, answers)
 
 
 def _with_idle_tools(task: Task) -> Task:

@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cells(folder: Path) -> list:
-    return read_cells(folder)
+    return read_cells([folder])
 
 
 def test_the_engines_that_made_the_cells_take_exactly_the_times_that_were_measured(cells):
@@ -109,4 +109,4 @@ def test_a_rule_that_splits_nothing_is_refused(rules, message, folder):
 
 def test_a_folder_without_cells_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"holds no cells.parquet; name an experiment's folder"):
-        read_cells(tmp_path)
+        read_cells([tmp_path])
