@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
@@ -17,13 +17,14 @@ SETTING_COLUMNS = ("workload", "draft", "draft_place", "num_samples", "num_agent
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingVerdict:
     """One setting: time saved in percent, measured (its interval is over blocks) and predicted (the mean over them),
-    and whether the interval holds the prediction (None below two blocks)."""
+    the standard error of what was measured, and whether the interval holds the prediction (None below two blocks)."""
 
     setting: str
     is_held_out: bool
     what: dict[str, Any]
     measured_pct: tuple[float | None, float | None, float | None]
     predicted_pct: float
+    std_error_pct: float | None
     is_within: bool | None
 
     @property
@@ -48,7 +49,8 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> list[SettingVerdict]:
 
 def _verdict(blocks: Sequence[Mapping[str, Any]]) -> SettingVerdict:
     first = blocks[0]
-    measured = block_interval([block["time_saved_pct"] for block in blocks])
+    saved_pct = [block["time_saved_pct"] for block in blocks]
+    measured = block_interval(saved_pct)
     predicted = fmean(block["simulated_time_saved_pct"] for block in blocks)
     return SettingVerdict(
         setting=first["setting"],
@@ -56,6 +58,7 @@ def _verdict(blocks: Sequence[Mapping[str, Any]]) -> SettingVerdict:
         what={name: first[name] for name in SETTING_COLUMNS},
         measured_pct=(measured.low, measured.mid, measured.high),
         predicted_pct=predicted,
+        std_error_pct=stdev(saved_pct) / sqrt(len(saved_pct)) if len(saved_pct) > 1 else None,
         is_within=_holds(measured, predicted),
     )
 
@@ -67,17 +70,22 @@ def _holds(interval: Interval, value: float) -> bool | None:
 
 
 def figures_of(settings: Sequence[SettingVerdict], noise_pct: Sequence[float]) -> dict[str, Any]:
-    """Return the figures of the held-out settings; `noise_pct` is baseline against baseline of each of their cells."""
+    """Return the figures of the held-out settings; `noise_pct` is baseline against baseline of each of their cells.
+
+    `measured_error_rms_points` is what the measured means are off by themselves, from the spread of their blocks: the
+    rms that a prediction without error would have."""
     held_out = [each for each in settings if each.is_held_out]
     errors = [each.error_points for each in held_out]
     limits = [(low, high) for low, _, high in (each.measured_pct for each in held_out)]
     widths = [high - low for low, high in limits if low is not None and high is not None]
+    std_errors = [each.std_error_pct for each in held_out if each.std_error_pct is not None]
     return {
         "num_settings": len(held_out),
         "num_within": sum(bool(each.is_within) for each in held_out),
         "rms_points": round(sqrt(fmean(error**2 for error in errors)), 2),
         "bias_points": round(fmean(errors), 2),
         "mean_half_width_points": round(fmean(widths) / 2.0, 2) if widths else None,
+        "measured_error_rms_points": round(sqrt(fmean(each**2 for each in std_errors)), 2) if std_errors else None,
         "noise_rms_points": round(sqrt(fmean(value**2 for value in noise_pct)), 2),
     }
 

@@ -53,6 +53,7 @@ def test_the_figures_are_those_of_the_settings_that_were_held_out():
     assert figures["bias_points"] == pytest.approx(1.0)  # +3 and -1
     assert figures["rms_points"] == pytest.approx(2.24, abs=0.01)  # sqrt(5)
     assert figures["noise_rms_points"] == pytest.approx(1.73, abs=0.01)
+    assert figures["measured_error_rms_points"] == 1.0  # blocks 2 apart: a deviation of sqrt(2), over sqrt(2)
     assert figures["mean_half_width_points"] > 5.0  # two blocks
 
 
