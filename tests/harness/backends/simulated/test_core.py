@@ -33,6 +33,28 @@ def test_messages_of_one_thread_are_handled_side_by_side():
     assert run_virtual(main()) == pytest.approx([1.5, 2.0, 6.0])
 
 
+def test_messages_in_order_are_handled_one_after_the_other():
+    async def main():
+        thread = MessageThread(SharedCore(), in_order=True)
+        # The second waits for the first; the third finds the thread idle.
+        return await ends_of((thread, 0.0, 1.0), (thread, 0.5, 0.25), (thread, 5.0, 1.0))
+
+    assert run_virtual(main()) == pytest.approx([1.0, 1.25, 6.0])
+
+
+def test_a_server_handles_messages_in_their_order():
+    async def main():
+        server = SimulatedServer(MODEL, OnCore(core=SharedCore()))
+
+        async def send() -> float:
+            await server.carry_request()
+            return now_s()
+
+        return await asyncio.gather(send(), send())
+
+    assert run_virtual(main()) == pytest.approx([0.5, 1.0])
+
+
 def test_threads_with_work_share_the_core_in_equal_parts_however_many_messages_they_have():
     async def main():
         core = SharedCore()
