@@ -124,6 +124,6 @@ def _add_legends(figure: Figure, cells: pd.DataFrame, points: Sequence[Point]) -
 DRAWING = Drawing(
     name="fig7_cost",
     draw=draw,
-    sources=(sources.cells("fig7", "fig7_simulated", columns=COLUMNS),),
+    sources=(sources.cells("fig7_simulated", columns=COLUMNS),),
     paper=("fig7_cost",),
 )

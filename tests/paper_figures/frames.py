@@ -264,7 +264,7 @@ def write_all(folder: Path) -> dict[str, list[Path]]:
         "fig5_hit_rate": [samples],
         "fig6_time_saved": [live],
         "fig6_time_saved_replayed": [plain],
-        "fig7_cost": [cells_folder(folder / "fig7", cost_cells())],
+        "fig7_cost": [cells_folder(folder / "fig7_simulated", cost_cells())],
         "fig8_client_vs_engine": [both],
         "engine_agents": [benches],
         "engine_ablation": [benches],
