@@ -66,7 +66,7 @@ def draw(cells: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     """Return the figure for our `cells` and the paper's points."""
     points = points_of(cells)
     figure = style.new_figure(height_in=3.4)
-    ours, theirs = figure.subplots(1, 2)
+    ours, theirs = figure.subplots(1, 2, sharey=True)
     _draw_ours(ours, cells, points)
     theirs.plot(
         paper["added_cost_usd_per_100_turns"], paper["time_saved_pct"], color=style.PUBLISHED_COLOUR, marker="o"
@@ -76,10 +76,10 @@ def draw(cells: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     theirs.set_title("(b) the paper, arXiv:2512.15834 Fig. 7")
     for axes in (ours, theirs):
         axes.set_xlabel("added cost of the draft (USD per 100 turns)")
-        axes.set_ylabel("time saved (%)")
         axes.set_xlim(left=0.0)
         axes.margins(x=0.1, y=0.15)
         axes.autoscale_view()
+    ours.set_ylabel("time saved (%)")
     _add_legends(figure, cells, points)
     return figure
 
@@ -98,7 +98,7 @@ def _label(axes: Axes, points: Sequence[tuple[int, float, float | None]], colour
     """Write the number of samples beside each point."""
     for num_samples, usd, saved_pct in points:
         if saved_pct is not None:
-            place = {"xytext": (4, 4), "textcoords": "offset points"}
+            place = {"xytext": (-3, 5), "textcoords": "offset points", "ha": "right"}
             axes.annotate(f"{num_samples}", (usd, saved_pct), color=colour, **place)
 
 

@@ -1,11 +1,12 @@
 """The simulator against the real engine: predicted and measured time saved, setting by setting.
 
 Drawn from the rows that `make simulator-check` leaves. On the left all settings, those that calibrated the simulator
-hollow; on the right those that it had not seen, each with the interval of what was measured. Bars are 95 % intervals
-from resampled blocks.
+hollow; on the right those that it had not seen, each with the interval of what was measured.
 """
 
 from collections.abc import Mapping, Sequence
+from math import sqrt
+from statistics import fmean
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -36,8 +37,8 @@ def draw(cells: pd.DataFrame) -> Figure:
     _add_legends(figure, cells, settings, looks)
     figures = figures_of(settings, cells.loc[cells["is_held_out"], "noise_pct"].tolist())
     together.set_title(
-        f"held out: rms {figures['rms_points']:.1f} points, bias {figures['bias_points']:+.1f}, "
-        f"{figures['num_within']} of {figures['num_settings']} within"
+        f"{figures['num_within']} of {figures['num_settings']} held out within,\n"
+        f"rms {figures['rms_points']:.1f}, bias {figures['bias_points']:+.1f} points"
     )
     return figure
 
@@ -100,16 +101,15 @@ def _draw_each(axes: Axes, settings: Sequence[SettingVerdict], looks: Mapping[tu
     axes.invert_yaxis()
     axes.axvline(0.0, color="black", linewidth=0.6)
     axes.set_xlabel("time saved (%)")
-    axes.set_title("held out, one by one")
+    axes.set_title("held out, one by one:\nmeasured, and the prediction as a bar")
 
 
 def _name(setting: SettingVerdict, settings: Sequence[SettingVerdict]) -> str:
-    """Return what tells a setting from the others."""
+    """Return what tells a setting from the others; the draft's place is told by the colour."""
     what = setting.what
     texts = {
-        "workload": what["workload"],
+        "experiment": what["experiment"],
         "draft": what["draft"],
-        "draft_place": what["draft_place"],
         "num_samples": _counted(what["num_samples"], "sample"),
         "num_agents": _counted(what["num_agents"], "agent"),
         "latency_mean_s": f"T = {what['latency_mean_s']:.2f} s",
@@ -138,11 +138,11 @@ def _add_legends(
         Line2D([], [], color="grey", marker="o", markerfacecolor="white", linestyle="", label="calibrated on"),
         Line2D([], [], color=PREDICTED_COLOUR, marker="|", markersize=8, linestyle="", label="predicted (right)"),
     ]
-    noise_pct = cells["noise_pct"].abs().max()
+    noise_pct = sqrt(fmean(value**2 for value in cells["noise_pct"].tolist()))
+    origins, workloads = (", ".join(cells[name].unique()) for name in ("origin_of_cell", "workload"))
     about = (
-        f"real engine: {', '.join(cells['origin_of_cell'].unique())}, {', '.join(cells['workload'].unique())}, "
-        f"{len(cells['block'].unique())} blocks; bars: 95 % intervals from resampled blocks; baseline against "
-        f"baseline: at most {noise_pct:.1f} points"
+        f"real engine: {origins}; tasks: {workloads}; {len(cells['block'].unique())} blocks;\n"
+        f"lines: 95 % intervals from resampled blocks; baseline against baseline: rms {noise_pct:.1f} points in a block"
     )
     figure.legend(handles=handles, loc="outside lower left", title=about, alignment="left", ncols=4)
 

@@ -11,7 +11,10 @@ from rich.table import Table
 
 from harness.metrics.statistics import Interval, block_interval
 
-SETTING_COLUMNS = ("workload", "draft", "draft_place", "num_samples", "num_agents", "latency_mean_g", "latency_mean_s")
+SETTING_COLUMNS = (
+    *("experiment", "workload", "draft", "draft_place", "num_samples", "num_agents"),
+    *("latency_mean_g", "latency_mean_s"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +95,15 @@ def figures_of(settings: Sequence[SettingVerdict], noise_pct: Sequence[float]) -
 
 def print_table(settings: Sequence[SettingVerdict], console: Console) -> None:
     table = Table(title="Simulator against the real engine: time saved (%)")
-    columns = ("used for", "draft", "place", "samples", "agents", "T (s)", "measured", "predicted", "error", "within")
-    for name in columns:
-        table.add_column(name, justify="left" if name in ("used for", "draft", "place") else "right", no_wrap=True)
+    names = ("used for", "experiment", "draft", "place")
+    numbers = ("samples", "agents", "T (s)", "measured", "predicted", "error", "within")
+    for name in (*names, *numbers):
+        table.add_column(name, justify="left" if name in names else "right", no_wrap=True)
     for each in settings:
         low, _, high = each.measured_pct
         table.add_row(
             "held out" if each.is_held_out else "calibration",
+            str(each.what["experiment"]),
             str(each.what["draft"]),
             str(each.what["draft_place"]),
             str(each.what["num_samples"]),

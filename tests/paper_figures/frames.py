@@ -216,7 +216,7 @@ def cost_cells() -> pd.DataFrame:
 
 def check_cells() -> pd.DataFrame:
     """The simulator is a point above what was measured; the cells without tool latency calibrated it."""
-    found = cells(origin="modelled", origin_of_cell="replayed")
+    found = cells(experiment="fig1", origin="modelled", origin_of_cell="replayed")
     return found.assign(
         latency_mean_g=2.0 * found["latency_mean_s"],
         is_held_out=found["latency_mean_s"] > 0.0,

@@ -5,6 +5,7 @@ import pytest
 from harness.simulator_check.verdict import figures_of, verdicts
 
 WHAT = {
+    "experiment": "e",
     "workload": "bfcl",
     "draft": "d",
     "draft_place": "elsewhere",
