@@ -5,7 +5,8 @@ SHELL := /bin/bash
 
 # A login node may differ from its compute nodes: say PLATFORM=cuda there.
 PLATFORM ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu)
-SCALE ?= local
+# FULL=1 is everything, overnight.
+SCALE ?= $(if $(FULL),full,local)
 SECONDS := 120
 ARGS ?=
 
@@ -15,7 +16,8 @@ PACKAGES := $(VENV)/.installed
 STAMP := $(VENV)/.checkout
 
 EXPERIMENTS_smoke := pocket,fig1
-EXPERIMENTS_local := pocket,fig1,wrong_draft
+EXPERIMENTS_local := pocket,fig5,fig6,fig1,wrong_draft,fig8
+EXPERIMENTS_full := pocket,fig5,fig6,fig1,fig6_replay,wrong_draft,target_hardware,colocated,fig8,engine
 EXPERIMENTS_paper := fig1_paper
 EXPERIMENTS := $(EXPERIMENTS_$(SCALE))
 
@@ -23,18 +25,19 @@ ifeq ($(filter $(PLATFORM),cpu cuda),)
 $(error PLATFORM is $(PLATFORM); it must be cpu or cuda)
 endif
 ifeq ($(EXPERIMENTS),)
-$(error SCALE is $(SCALE); it must be smoke, local or paper)
+$(error SCALE is $(SCALE); it must be smoke, local, full or paper)
 endif
 
 .PHONY: help
 help: ## explain every target
-	@echo "make TARGET [SCALE=smoke|local|paper] [PLATFORM=cpu|cuda] [ARGS='overrides']"
+	@echo "make TARGET [SCALE=smoke|local|full|paper] [PLATFORM=cpu|cuda] [ARGS='overrides']"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: reproduce
-reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the figures, print the closing table
+reproduce: $(STAMP) ## run the experiments of SCALE (default local), draw the figures, judge the claims, write the report
 	$(PYTHON) -m harness.run -m experiment=$(EXPERIMENTS) scale=$(SCALE) $(ARGS)
-	@$(MAKE) --no-print-directory figures
+	@$(MAKE) --no-print-directory figures claims
+	$(PYTHON) -m harness.report
 	$(PYTHON) -m harness.summary $(SCALE)
 
 .PHONY: status
@@ -52,6 +55,10 @@ figures: $(STAMP) ## draw every figure for which there are results, yours or pub
 .PHONY: claims
 claims: $(STAMP) ## say of every claim of the paper and of ours whether the records here reproduce it
 	$(PYTHON) -m harness.claims
+
+.PHONY: report
+report: figures ## write results/report.html: verdicts, figures, tables and timelines in one file for the browser
+	$(PYTHON) -m harness.report
 
 .PHONY: artifact
 artifact: $(STAMP) ## write ARTIFACT.md from results/claims.yaml

@@ -63,6 +63,15 @@ class JobRunner:
         self._pool = ServerPool()
         self._missing: Counter[str] = Counter()
         self._unmeasured: dict[Path, Calibration] = {}
+        self._stop_task: Callable[[], object] | None = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """End `run` with CancelledError; for the handlers of signals. Raising there instead could end in a tool's code,
+        and be taken for its error."""
+        self._is_stopped = True
+        if self._stop_task is not None:
+            self._stop_task()
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Run the cells of `jobs`, but for those that other processes hold. Raises what ends a run (BackendError,
@@ -95,12 +104,18 @@ class JobRunner:
         # A terminated run cleans up as an interrupted one does.
         task = asyncio.current_task()
         assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        self._stop_task = lambda: loop.call_soon_threadsafe(task.cancel)
+        if self._is_stopped:
+            task.cancel()
         try:
             await coroutine
         except BaseException:
             await self._pool.aclose()
             raise
+        finally:
+            self._stop_task = None
 
     async def _calibrate_drafts(self, first: Calibration) -> None:
         """Measure the times of a draft alone, and those that other cells need of the same: it is up now, and need not

@@ -287,13 +287,16 @@ class TrackerConfig:
 
 @dataclass(kw_only=True)
 class ScaleConfig:
-    """How much is run: blocks per setting, agents, tasks per agent and the tool latencies of latency sweeps."""
+    """How much is run: blocks per setting, agents, tasks per agent, the tool latencies of latency sweeps, and the numbers
+    of samples and the pocket drafts of sweeps over samples."""
 
     name: str = MISSING
     num_blocks: int = MISSING
     num_agents: int = MISSING
     tasks_per_agent: int = MISSING
     latencies: list[float] = MISSING
+    num_samples: list[int] = MISSING
+    drafts: list[str] = MISSING
 
 
 @dataclass(kw_only=True)

@@ -166,12 +166,13 @@ def _record(rows: Sequence[Row], noise_floor: float | None) -> dict[str, Any]:
     loaded = _mean_of(rows, "predicted_loaded_time_saved_pct")
     num_identical = _sum_of(rows, "num_identical")
     first = rows[0]
+    num_samples = _number(first.get("num_samples"))
     return {
         "experiment": first["experiment"],
         "workload": first["workload"],
         "draft": first["draft"],
         "draft_place": first["draft_place"],
-        "num_samples": int(first["num_samples"]),
+        "num_samples": None if num_samples is None else int(num_samples),
         "speculation": first["speculation"],
         # Rows that were written before it could be chosen have it off.
         "is_adaptive": bool(first.get("is_adaptive", False)),
@@ -195,8 +196,7 @@ def _record(rows: Sequence[Row], noise_floor: float | None) -> dict[str, Any]:
         "eligible_share": _mean_of(rows, "eligible_share"),
         "solved_share_base": _share(rows, "num_solved_base", "num_graded_base"),
         "solved_share_spec": _share(rows, "num_solved_spec", "num_graded_spec"),
-        # Rows that were written before this was counted have not measured it.
-        "fired_share": _mean_of(rows, "fired_share") if "fired_share" in first else None,
+        "fired_share": _mean_of(rows, "fired_share"),
         "executed_share": _share(rows, "num_executed", "num_confirmed"),
         "num_diverged": _sum_of(rows, "num_diverged"),
         "num_diverged_base": _sum_of(rows, "num_diverged_base"),
@@ -209,14 +209,14 @@ def _record(rows: Sequence[Row], noise_floor: float | None) -> dict[str, Any]:
 
 
 def _mean_of(rows: Sequence[Row], name: str) -> float | None:
-    """Return the mean over the blocks that have measured it."""
-    known = [value for row in rows if (value := _number(row[name])) is not None]
+    """Return the mean over the blocks that have measured it; rows that were written before it was counted have not."""
+    known = [value for row in rows if (value := _number(row.get(name))) is not None]
     return fmean(known) if known else None
 
 
 def _sum_of(rows: Sequence[Row], name: str) -> float | None:
     """Return the sum over the blocks, None where one has not measured it."""
-    values = [_number(row[name]) for row in rows]
+    values = [_number(row.get(name)) for row in rows]
     return None if None in values else sum(value for value in values if value is not None)
 
 

@@ -53,4 +53,4 @@ def _draw() -> str:
     return f"`POST {ROUTE}`: a JSON array of entries; 200 with one field.\n\n{table()}"
 
 
-DRAWING = Drawing(name="api_table", draw=_draw)
+DRAWING = Drawing(name="api_table", shows="The fields of the tool cache API, from the types.", draw=_draw)

@@ -16,10 +16,12 @@ from precall.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """One figure, or a table as Markdown. `draw` gets what each of `sources` loads, then the published numbers named
-    in `paper`. `about` says what it is drawn from where that is no file."""
+    """One figure, or a table as Markdown. `shows` says in a sentence what is to be seen. `draw` gets what each of
+    `sources` loads, then the published numbers named in `paper`. `about` says what it is drawn from where that is no
+    file; its `origin` is then that of the numbers."""
 
     name: str
+    shows: str
     draw: Callable[..., Figure | str]
     sources: tuple[Source, ...] = ()
     paper: tuple[str, ...] = ()
@@ -40,7 +42,9 @@ def render(drawing: Drawing, found: Sequence[Found], out: Path) -> tuple[Path, .
             return (style.save_text(drawn, out / drawing.name, command=command),)
         if published := [data.shown(each.path) for each in found if each.is_published]:
             style.mark_published(drawn, published)
-        return style.save(drawn, out / drawing.name, data=drawn_from, command=command)
+        origins = {origin for each in found for origin in each.origins} or {str(drawing.about["origin"])}
+        about = {"Description": drawing.shows, "Origin": " and ".join(sorted(origins))}
+        return style.save(drawn, out / drawing.name, data=drawn_from, command=command, about=about)
 
 
 def find(drawing: Drawing, scale: str, paths: Sequence[Path] | None = None) -> list[Found]:

@@ -63,6 +63,7 @@ def _about(both: pd.DataFrame) -> str:
 
 DRAWING = Drawing(
     name="draft_hardware",
+    shows="Time saved by a draft elsewhere against its hardware given to the target.",
     draw=draw,
     sources=(
         sources.cells("fig1", columns=saved.COLUMNS),

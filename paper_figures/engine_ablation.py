@@ -94,6 +94,7 @@ def _handles(most: pd.Series) -> list[Artist]:
 
 DRAWING = Drawing(
     name="engine_ablation",
+    shows="O1, O2 and O3 one by one, prefix caching on and off, beside the cost model.",
     draw=draw,
     sources=(sources.bench("ablation", command="make ablation"),),
     paper=(PAPER,),

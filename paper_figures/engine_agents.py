@@ -114,6 +114,7 @@ def _handles(shortest_s: float) -> list[Artist]:
 
 DRAWING = Drawing(
     name="engine_agents",
+    shows="The engine side at 1 to 32 agents, as ratios to separate requests on a stock server.",
     draw=draw,
     sources=(sources.bench("engine", "no_reasoning", command="make bench-engine"),),
     paper=(PAPER,),

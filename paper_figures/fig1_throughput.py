@@ -152,12 +152,14 @@ def _add_legends(figure: Figure, lines: list[Series]) -> None:
 
 MEASURED = Drawing(
     name="fig1_throughput",
+    shows="Throughput against tool latency, with live models; the paper's figure 1 beside it.",
     draw=draw,
     sources=(sources.cells("pocket", "fig1_paper", columns=COLUMNS),),
     paper=("fig1_throughput",),
 )
 REPLAYED = Drawing(
     name="fig1_throughput_replayed",
+    shows="Throughput against tool latency, from recorded trajectories; the paper's figure 1 beside it.",
     draw=draw,
     sources=(sources.cells("fig1", columns=COLUMNS),),
     paper=("fig1_throughput",),

@@ -7,6 +7,7 @@ from paper_figures.command import Drawing
 
 DRAWING = Drawing(
     name="fig2_timeline_client",
+    shows="One task without speculation and with the client side: prefill, decode, draft, tool, overhead.",
     draw=partial(timeline_panels.draw, arm="client side"),
     sources=(sources.runs("fig8", "fig1", mode="client"),),
 )

@@ -65,6 +65,7 @@ def draw() -> Figure:
 
 DRAWING = Drawing(
     name="fig3_speedup_model",
+    shows="The speed-up that the cost model gives the client side, over g/G and alpha.",
     draw=draw,
     about={"origin": "modelled", "equation": "eq:client-alg-speedup", "T_over_G": TOOL_TIMES, "steps": NUM_STEPS},
 )

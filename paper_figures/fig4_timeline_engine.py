@@ -7,6 +7,7 @@ from paper_figures.command import Drawing
 
 DRAWING = Drawing(
     name="fig4_timeline_engine",
+    shows="One task without speculation and with the engine side: decode, draft, tool, overhead.",
     draw=partial(timeline_panels.draw, arm="engine side"),
     sources=(sources.runs("fig8", "engine", mode="engine"),),
 )

@@ -150,6 +150,7 @@ def _add_legends(figure: Figure, cells: pd.DataFrame, lines: Sequence[Series]) -
 
 DRAWING = Drawing(
     name="fig5_hit_rate",
+    shows="Throughput against hit rate, by draft and number of samples; the paper's figure 5 beside it.",
     draw=draw,
     sources=(sources.cells("fig5", columns=COLUMNS),),
     paper=("fig5_hit_rate",),

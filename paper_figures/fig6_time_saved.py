@@ -48,12 +48,14 @@ def _label(rows: pd.DataFrame) -> str:
 
 MEASURED = Drawing(
     name="fig6_time_saved",
+    shows="Time saved against tool latency, by draft, with live models; the paper's figure 6 beside it.",
     draw=draw,
     sources=(sources.cells("fig6", columns=COLUMNS),),
     paper=(_PAPER,),
 )
 REPLAYED = Drawing(
     name="fig6_time_saved_replayed",
+    shows="Time saved against tool latency, by draft, from recorded trajectories; the paper's figure 6 beside it.",
     draw=draw,
     sources=(sources.cells("fig6_replay", "fig1", columns=COLUMNS),),
     paper=(_PAPER,),

@@ -100,6 +100,7 @@ def _add_legends(figure: Figure, cells: pd.DataFrame) -> None:
 
 DRAWING = Drawing(
     name=PAPER,
+    shows="Time saved by the client side and by the engine side, one agent; the paper's figure 8 beside it.",
     draw=draw,
     sources=(sources.cells("fig8", columns=COLUMNS),),
     paper=(PAPER,),

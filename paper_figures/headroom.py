@@ -129,12 +129,14 @@ def _add_legends(figure: Figure, cells: pd.DataFrame) -> None:
 
 MEASURED = Drawing(
     name="headroom",
+    shows="The oracle's ceiling, the prediction, what was measured and the residual, with live models.",
     draw=draw,
     sources=(sources.cells("pocket", "fig1_paper", columns=COLUMNS),),
     paper=PAPER,
 )
 REPLAYED = Drawing(
     name="headroom_replayed",
+    shows="The oracle's ceiling, the prediction, what was measured and the residual, from recorded trajectories.",
     draw=draw,
     sources=(sources.cells("fig1", columns=COLUMNS),),
     paper=PAPER,

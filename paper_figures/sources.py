@@ -1,6 +1,6 @@
 """Where what a figure draws may lie: a run of your own first, else rows of ours that came with the checkout."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ PUBLISHED = data.RESULTS / "published"
 class Source:
     """One input of a figure. `places` are paths below results/, the first that can be drawn is taken; `{scale}` stands
     for the scale of your runs. `load` reads one and raises NothingToDraw where there is nothing; `files` are those that
-    it has read."""
+    it has read, `origins` say how the numbers of what it has loaded came about."""
 
     places: tuple[str, ...]
     load: Callable[[Path], Any]
     files: Callable[[Path], Sequence[Path]]
+    origins: Callable[[Any], Iterable[str]]
 
     def find(self, scale: str) -> "Found":
         """Return what the first place has that can be drawn. Raises NothingToDraw, with what the very first lacks."""
@@ -33,16 +34,18 @@ class Source:
 
     def at(self, path: Path) -> "Found":
         """Return what there is at `path`. Raises NothingToDraw if that cannot be drawn."""
-        return Found(path=path, loaded=self.load(path), files=tuple(self.files(path)))
+        loaded = self.load(path)
+        return Found(path=path, loaded=loaded, files=tuple(self.files(path)), origins=tuple(self.origins(loaded)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What was found at `path` and loaded from `files`."""
+    """What was found at `path` and loaded from `files`, and how its numbers came about."""
 
     path: Path
     loaded: Any
     files: tuple[Path, ...]
+    origins: tuple[str, ...]
 
     @property
     def is_published(self) -> bool:
@@ -55,6 +58,7 @@ def cells(*experiments: str, columns: Sequence[str]) -> Source:
         places=_folders(experiments, published=("pocket", "local", "simulated")),
         load=lambda path: data.load_cells(path, columns=columns),
         files=lambda path: [path / "cells.parquet"],
+        origins=lambda frame: frame["origin"].unique(),
     )
 
 
@@ -64,6 +68,7 @@ def runs(*experiments: str, mode: str) -> Source:
         places=_folders(experiments, published=("smoke",)),
         load=lambda path: timelines.load(path, mode=mode),
         files=lambda path: timelines.files(path, mode=mode),
+        origins=lambda run: [run.cell["origin"]],
     )
 
 
@@ -80,6 +85,7 @@ def bench(*names: str, command: str, published: str = "engine") -> Source:
         places=("bench", f"published/{published}"),
         load=load,
         files=lambda path: [file for name in names if (file := path / f"{name}.json").is_file()],
+        origins=lambda _: ["replayed"],  # the real engine, forced to recorded tokens
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -109,12 +109,14 @@ def mark_published(figure: Figure, folders: Sequence[str]) -> None:
     figure.suptitle(f"published rows of ours: {', '.join(folders)}", fontsize=6.5, color="dimgrey")
 
 
-def save(figure: Figure, stem: Path, *, data: dict[str, object] | str, command: str) -> tuple[Path, Path]:
+def save(
+    figure: Figure, stem: Path, *, data: dict[str, object] | str, command: str, about: Mapping[str, str]
+) -> tuple[Path, Path]:
     """Write `stem`.pdf and `stem`.png and return their paths.
 
     `data` identifies what was drawn (file and digest, or equation and grid) and `command` draws it again; both stand in
-    the files' metadata (PDF: Keywords and Subject; PNG: Data and Command). No date and no version is written, so the
-    same data gives the same bytes.
+    the files' metadata (PDF: Keywords and Subject; PNG: Data and Command), and `about` in that of the PNG. No date and
+    no version is written, so the same data gives the same bytes.
     """
     identity = data if isinstance(data, str) else json.dumps(data, sort_keys=True)
     stem.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +124,7 @@ def save(figure: Figure, stem: Path, *, data: dict[str, object] | str, command: 
     made_by = {"Creator": "precall paper_figures", "Producer": "matplotlib", "CreationDate": None}
     figure.savefig(pdf, metadata={"Title": stem.name, "Subject": command, "Keywords": identity, **made_by})
     made_by = {"Software": "precall paper_figures, matplotlib"}
-    figure.savefig(png, metadata={"Title": stem.name, "Command": command, "Data": identity, **made_by})
+    figure.savefig(png, metadata={"Title": stem.name, "Command": command, "Data": identity, **about, **made_by})
     return pdf, png
 
 

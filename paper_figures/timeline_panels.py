@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from harness.metrics.timeline import CONFIRMED, UNDIVIDED, Lane, Span, Timeline
+from harness.metrics.timeline import CONFIRMED, UNDIVIDED, Lane, Span, Timeline, rows_of
 from paper_figures import style
 from paper_figures.timelines import Pair, Run
 
@@ -61,7 +61,7 @@ def _title(pair: Pair) -> str:
 def _draw_spans(axes: Axes, timeline: Timeline, lanes: Sequence[Lane]) -> None:
     for y, lane in enumerate(lanes):
         spans = [span for span in timeline.spans if span.lane is lane]
-        for span, (row, num_rows) in zip(spans, stacked(spans), strict=True):
+        for span, (row, num_rows) in zip(spans, rows_of(spans), strict=True):
             height = HEIGHT / num_rows
             extent = (y - HEIGHT / 2 + row * height, height)
             # The edge keeps a span of a millisecond visible.
@@ -79,17 +79,6 @@ def _draw_marks(axes: Axes, timeline: Timeline, lanes: Sequence[Lane]) -> None:
         axes.plot([time_s], [y + HEIGHT / 2], marker=_POSTED, zorder=4, **_MARK_LOOK)
     for settlement in timeline.settlements:
         axes.plot([settlement.time_s], [y - HEIGHT / 4], marker=_MARKS[settlement.outcome], zorder=4, **_MARK_LOOK)
-
-
-def stacked(spans: Sequence[Span]) -> list[tuple[int, int]]:
-    """Return for each span its row and the number of rows, so that no two in one row overlap."""
-    ends: list[float] = []
-    rows: list[int] = []
-    for span in spans:
-        row = next((row for row, end_s in enumerate(ends) if end_s <= span.start_s), len(ends))
-        ends[row : row + 1] = [span.end_s]
-        rows.append(row)
-    return [(row, len(ends)) for row in rows]
 
 
 def _look(span: Span) -> style.Look:

@@ -120,18 +120,21 @@ _OVER_LATENCY = partial(draw, x="latency_mean_s")
 
 MEASURED = Drawing(
     name="waste",
+    shows="Tool-seconds run in vain per tool-second saved, against tool latency, with live models.",
     draw=_OVER_LATENCY,
     sources=(sources.cells("pocket", "fig1_paper", columns=COLUMNS),),
     paper=(PAPER,),
 )
 REPLAYED = Drawing(
     name="waste_replayed",
+    shows="Tool-seconds run in vain per tool-second saved, against tool latency, from recorded trajectories.",
     draw=_OVER_LATENCY,
     sources=(sources.cells("fig1", columns=COLUMNS),),
     paper=(PAPER,),
 )
 BY_SAMPLES = Drawing(
     name="waste_by_samples",
+    shows="Tool-seconds run in vain per tool-second saved, against the samples of the draft.",
     draw=partial(draw, x="num_samples"),
     sources=(sources.cells("fig5", columns=COLUMNS),),
     paper=(PAPER,),

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from precall.cancellation import finish_first
 from precall.errors import BackendError, ConfigError
 from precall.events import now_s
 from precall.rate_limits import Admission, RateLimiter, RateLimits
@@ -16,7 +17,7 @@ from precall.tools import Tool
 from precall.usage import Usage, UsageMeter, estimated_tokens
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, AsyncStream
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -173,15 +174,21 @@ class ChatClient:
     async def _attempt(self, request: dict[str, Any]) -> AsyncGenerator[Any, None]:
         import httpx
         import openai
+        from openai import AsyncStream
 
         admission = await self._admit(request)
         usage, num_tokens, is_refused = Usage(), 0, False
         num_choices, finished = request.get("n", 1), set[int]()
         self.usage.num_requests += 1
         try:
-            stream = await self._completions.create(**request, stream=True, stream_options={"include_usage": True})
-            async with stream:
-                async for chunk in stream:
+            opening = self._completions.create(**request, stream=True, stream_options={"include_usage": True})
+            async with await finish_first(opening, abandon=AsyncStream.close) as stream:
+                while True:
+                    following = _next_chunk(stream)
+                    # After the last finish_reason the stream may end, and give its connection back.
+                    chunk = await (finish_first(following) if len(finished) == num_choices else following)
+                    if chunk is None:
+                        break
                     finished |= {c.index for c in chunk.choices if c.finish_reason and c.index < num_choices}
                     num_tokens += has_token(chunk)
                     usage = usage if chunk.usage is None else Usage.parse(chunk.usage)
@@ -226,7 +233,7 @@ class ChatClient:
         url = f"{self.base_url.rstrip('/').removesuffix('/v1')}{path}"
         options: Any = {"headers": dict(headers), "timeout": timeout_s}
         try:
-            answer = await self._openai.post(url, cast_to=httpx.Response, body=body, options=options)
+            answer = await finish_first(self._openai.post(url, cast_to=httpx.Response, body=body, options=options))
         except openai.APIStatusError as error:
             return error.status_code, error.message
         except (openai.OpenAIError, httpx.HTTPError, OSError, ValueError) as error:
@@ -243,6 +250,11 @@ class ChatClient:
         """Close the connections; requests in flight are broken off. Somebody else's stay as they are."""
         if self._is_owner:
             await asyncio.shield(self._openai.close())
+
+
+async def _next_chunk(stream: "AsyncStream[Any]") -> Any:
+    """Return the next chunk, or None where there is none."""
+    return await anext(stream, None)
 
 
 def _num_bytes(request: Mapping[str, Any]) -> int:

@@ -129,7 +129,7 @@ class Ledger:
             num_matched=sum(event.data["is_predicted"] for event in settled),
             num_eligible=sum(event.data["is_eligible"] for event in settled),
             num_executed=sum(event.data["is_executed"] for event in settled),
-            saved_tool_s=_sum_if_known(_saved_s(event) for event in settled if event.data["outcome"] != Outcome.MISS),
+            saved_tool_s=_sum_if_known(saved_s(event) for event in settled if event.data["outcome"] != Outcome.MISS),
             wasted_tool_s=sum((event.data["duration_s"] or 0.0 for event in wasted), start=0.0),
             num_turns=len(generated),
             num_turns_with_calls=num_turns_with_calls,
@@ -145,7 +145,7 @@ class Ledger:
         )
 
 
-def _saved_s(settled: Event) -> float | None:
+def saved_s(settled: Event) -> float | None:
     """Return the tool's seconds less those for which its call waited; None where the tool's are not known."""
     tool_s = settled.data["duration_s"]
     return None if tool_s is None else max(0.0, tool_s - (settled.time_s - settled.data["confirmed_s"]))

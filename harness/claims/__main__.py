@@ -15,7 +15,7 @@ from rich.table import Table
 
 from harness.bench import write_bench
 from harness.claims.artifact import expected_text, tolerance_text
-from harness.claims.found import Evidence
+from harness.claims.found import found_text
 from harness.claims.ledger import FILE, read_claims
 from harness.claims.rules import Outcome
 from harness.claims.verdicts import RESULTS, Verdict, summarise, verdicts
@@ -53,7 +53,7 @@ def print_table(found: Sequence[Verdict], console: Console) -> None:
             claim.of.value,
             f"[{COLOURS[verdict.outcome]}]{verdict.outcome.value}[/]",
             f"{expected_text(claim)} {tolerance_text(claim)}".strip(),
-            escape(_found_text(evidence)),
+            escape(found_text(evidence)),
             evidence.origin,
             evidence.file.removeprefix("results/"),
             escape(why),
@@ -63,14 +63,6 @@ def print_table(found: Sequence[Verdict], console: Console) -> None:
     for reason, claims in absent.items():
         wide.print(f"{Outcome.NOT_TESTABLE.value}: {', '.join(claims)}", highlight=False, markup=False)
         wide.print(f"    {reason}", style="bright_black", highlight=False, markup=False, soft_wrap=True)
-
-
-def _found_text(evidence: Evidence) -> str:
-    if evidence.mid is None:
-        return ""
-    if evidence.low is None or evidence.high is None or evidence.low == evidence.high:
-        return f"{evidence.mid:.4g}"
-    return f"{evidence.mid:.3g} [{evidence.low:.3g}, {evidence.high:.3g}]"
 
 
 def main(results: Path = RESULTS, file: Path = FILE) -> None:

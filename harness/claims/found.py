@@ -33,3 +33,12 @@ class Absent:
 def shown(file: Path, results: Path) -> str:
     """Return a record's path from the folder above `results`: it names no machine."""
     return f"results/{file.relative_to(results).as_posix()}"
+
+
+def found_text(evidence: Evidence) -> str:
+    """Return the value with its limits, in the unit of the claim."""
+    if evidence.mid is None:
+        return ""
+    if evidence.low is None or evidence.high is None or evidence.low == evidence.high:
+        return f"{evidence.mid:.4g}"
+    return f"{evidence.mid:.3g} [{evidence.low:.3g}, {evidence.high:.3g}]"

@@ -1,8 +1,11 @@
 """Jobs in other processes: of this machine, by joblib, or of a cluster, by submitit."""
 
+import asyncio
+import signal
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,10 +50,11 @@ class RemoteJob:
         trackers, exit_code = Trackers(), 1
         with (folder / "progress.log").open("a", encoding="utf-8", buffering=1) as file:
             display = Display(job.name, len(job.cells), Console(file=file, width=200))
+            runner = JobRunner(display=display, trackers=trackers, pace=Pace(), on_cell=lambda _: None, logs=logs)
             try:
                 check_machine(job)
-                runner = JobRunner(display=display, trackers=trackers, pace=Pace(), on_cell=lambda _: None, logs=logs)
-                runner.run([job])
+                with preemptible(runner):
+                    runner.run([job])
                 exit_code = 0
             except (BackendError, ConfigError, MeasurementError, OSError) as error:
                 display.line(str(error))
@@ -63,6 +67,33 @@ class RemoteJob:
         """Return what submitit has Slurm run when the job is queued again: the same, for the folders say what is
         done."""
         return submitit.helpers.DelayedSubmission(self)
+
+
+@contextmanager
+def preemptible(runner: JobRunner) -> Iterator[None]:
+    """Put submitit's handler of Slurm's signal off until the runner has stopped: it raises SystemExit wherever this
+    process is at work, which may be a tool's code."""
+    handler = signal.getsignal(signal.SIGUSR2)
+    if not callable(handler):  # no job of submitit
+        yield
+        return
+    is_preempted = False
+
+    def preempt(*_: object) -> None:
+        nonlocal is_preempted
+        is_preempted = True
+        runner.stop()
+
+    signal.signal(signal.SIGUSR2, preempt)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not is_preempted:
+            raise
+    finally:
+        signal.signal(signal.SIGUSR2, handler)
+    if is_preempted:
+        handler(signal.SIGUSR2, None)  # has the job queued again, and ends the process
 
 
 def check_machine(job: Job) -> None:

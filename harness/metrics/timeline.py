@@ -24,29 +24,35 @@ CONFIRMED = "confirmed"  # of a tool span: run for a confirmed call; else its ex
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Seconds since the trajectory's start. `state` is one of the words above, or the fate of an execution."""
+    """Seconds since the trajectory's start. `state` is one of the words above, or the fate of an execution; `event` is
+    the one that it comes from, None of overhead."""
 
     lane: Lane
     start_s: float
     end_s: float
     turn: int | None
     state: str = ""
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """When a confirmed call had its observation, how it was found, and whether the engine had it."""
+    """When a call was confirmed and when it had its observation, how it was found, and whether the engine had it."""
 
+    confirmed_s: float
     time_s: float
     turn: int
     outcome: str
     is_executed: bool
+    event: Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """One trajectory. `posts_s` are the times at which the engine had an observation."""
+    """One trajectory. `start_s` is on the clock of its events, all other times count from it; `posts_s` are those at
+    which the engine had an observation."""
 
+    start_s: float
     duration_s: float
     spans: tuple[Span, ...]
     settlements: tuple[Settlement, ...]
@@ -82,7 +88,8 @@ def _timeline(events: Sequence[Event]) -> Timeline:
     settlements: list[Settlement] = []
 
     def add(lane: Lane, since_s: float, until_s: float, event: Event, state: str = "") -> None:
-        spans.append(Span(lane=lane, start_s=since_s - start_s, end_s=until_s - start_s, turn=event.turn, state=state))
+        since_s, until_s = since_s - start_s, until_s - start_s
+        spans.append(Span(lane=lane, start_s=since_s, end_s=until_s, turn=event.turn, state=state, event=event))
 
     for event in events:
         data = event.data
@@ -107,10 +114,12 @@ def _timeline(events: Sequence[Event]) -> Timeline:
                     add(Lane.TOOL, data["confirmed_s"], event.time_s, event, CONFIRMED)
                 assert event.turn is not None, "a call is settled in a turn"
                 settlement = Settlement(
+                    confirmed_s=data["confirmed_s"] - start_s,
                     time_s=event.time_s - start_s,
                     turn=event.turn,
                     outcome=data["outcome"],
                     is_executed=data["is_executed"],
+                    event=event,
                 )
                 settlements.append(settlement)
     posts_s = [e.time_s - start_s for e in events if e.kind is EventKind.OUTPUT_POSTED and not e.data["is_running"]]
@@ -118,6 +127,7 @@ def _timeline(events: Sequence[Event]) -> Timeline:
         span = Span(lane=Lane.OVERHEAD, start_s=since_s - start_s, end_s=until_s - start_s, turn=None)
         spans.append(span)
     return Timeline(
+        start_s=start_s,
         duration_s=end_s - start_s,
         spans=tuple(spans),
         settlements=tuple(settlements),
@@ -137,6 +147,17 @@ def _draft_end(events: Sequence[Event], started: Event) -> tuple[float, str]:
         return max(answered_s), ""
     spoken_s = [event.time_s for event in of_turn if event.kind is EventKind.GENERATION_FINISHED]
     return (spoken_s[0] if spoken_s else started.time_s), CUT_OFF
+
+
+def rows_of(spans: Sequence[Span]) -> list[tuple[int, int]]:
+    """Return for each span its row and the number of rows, so that no two in one row overlap."""
+    ends: list[float] = []
+    rows: list[int] = []
+    for span in spans:
+        row = next((row for row, end_s in enumerate(ends) if end_s <= span.start_s), len(ends))
+        ends[row : row + 1] = [span.end_s]
+        rows.append(row)
+    return [(row, len(ends)) for row in rows]
 
 
 def gaps(whole: Interval, covered: Iterable[Interval]) -> list[Interval]:

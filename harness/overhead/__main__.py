@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -25,7 +25,7 @@ from rich.console import Console
 
 from harness.bench import write_bench
 from harness.metrics.statistics import Interval, block_interval
-from harness.overhead.arms import Agent, arms
+from harness.overhead.arms import ARMS, Agent
 
 PAIRS = {
     "off_minus_streamed_ms": ("off", "streamed"),
@@ -40,7 +40,10 @@ PAIRS = {
 async def instant_engine() -> AsyncGenerator[str, None]:
     """Yield the address of an engine in a process of its own."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "harness.overhead.instant_engine", stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        *("-m", "harness.overhead.instant_engine"),
+        stdin=asyncio.subprocess.PIPE,  # which ends with this process, however that ends, and the engine with it
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         assert process.stdout is not None, "the output is a pipe"
@@ -49,6 +52,15 @@ async def instant_engine() -> AsyncGenerator[str, None]:
     finally:
         process.terminate()
         await process.wait()
+
+
+def client_of(url: str, num_agents: int) -> AsyncOpenAI:
+    """Return a client with connections enough for all agents and their drafts, as long as it takes to get one."""
+    limits = httpx.Limits(
+        max_connections=2 * num_agents, max_keepalive_connections=2 * num_agents, keepalive_expiry=None
+    )
+    http_client = DefaultAsyncHttpxClient(limits=limits, timeout=None)
+    return AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=None, http_client=http_client)
 
 
 async def cpu_ms_per_turn(agent: Agent, num_agents: int, num_turns: int) -> float:
@@ -65,16 +77,12 @@ async def measure(num_agents: int, num_turns: int, num_blocks: int) -> list[dict
     """Return, per block, the CPU milliseconds of a turn by arm."""
     console = Console(stderr=True)
     blocks: list[dict[str, float]] = []
-    # Connections enough, and as long as it takes to make one: the loop has no pause in which to look for them.
-    limits = httpx.Limits(
-        max_connections=2 * num_agents, max_keepalive_connections=2 * num_agents, keepalive_expiry=None
-    )
-    client = DefaultAsyncHttpxClient(limits=limits, timeout=None)
-    async with (
-        instant_engine() as url,
-        AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=None, http_client=client) as openai,
-    ):
-        compared = arms(openai)
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(instant_engine())
+        # A client for each arm: what connections one leaves open costs the next one time for each of its requests.
+        compared = {
+            name: make(await stack.enter_async_context(client_of(url, num_agents))) for name, make in ARMS.items()
+        }
         for agent in compared.values():
             await cpu_ms_per_turn(agent, num_agents, 1)  # connections and caches, before anything is counted
         for block in range(num_blocks):

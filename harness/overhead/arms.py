@@ -1,4 +1,4 @@
-"""The ways to run an agent's turns whose cost to the client is compared, all through one `openai` client."""
+"""The ways to run an agent's turns whose cost to the client is compared, all through the `openai` client."""
 
 import json
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
@@ -102,14 +102,12 @@ def speculating(openai: AsyncOpenAI, draft: Draft | None) -> Agent:
     return agent
 
 
-def arms(openai: AsyncOpenAI) -> dict[str, Agent]:
-    """Return all arms by name, in the order of a block. The streamed loop stands there twice: against itself it gives
-    the noise floor."""
-    return {
-        "streamed": streamed(openai),
-        "off": speculating(openai, None),
-        "on": speculating(openai, InstantDraft()),
-        "plain": plain(openai),
-        "on_with_request": speculating(openai, ChatDraft(ChatClient.from_openai(openai, MODEL))),
-        "streamed_again": streamed(openai),
-    }
+ARMS: dict[str, Callable[[AsyncOpenAI], Agent]] = {
+    "streamed": streamed,
+    "off": lambda openai: speculating(openai, None),
+    "on": lambda openai: speculating(openai, InstantDraft()),
+    "plain": plain,
+    "on_with_request": lambda openai: speculating(openai, ChatDraft(ChatClient.from_openai(openai, MODEL))),
+    "streamed_again": streamed,
+}
+"""All arms in the order of a block. The streamed loop stands there twice: against itself it gives the noise floor."""

@@ -1,11 +1,12 @@
 """`python -m harness.overhead.instant_engine`: a chat-completions server that answers each request with a call.
 
-It answers at once, and prints its port first. A process of its own, so that its work is not the client's; it parses no
-more of a request than its length and whether it is streamed.
+It answers at once, prints its port first, and ends with its standard input. A process of its own, so that its work is
+not the client's; it parses no more of a request than its length and whether it is streamed.
 """
 
 import asyncio
 import json
+import sys
 
 from precall.calls import ToolCall
 from precall.testing.fake_server import answer_of
@@ -60,7 +61,8 @@ class _Connection(asyncio.Protocol):
 async def main() -> None:
     server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    async with server:
+        await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":

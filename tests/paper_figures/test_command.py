@@ -82,6 +82,7 @@ def test_a_figure_carries_its_data_and_the_command_that_draws_it(name: str, draw
     text = Image.open(drawn[0] / f"{name}.png").text  # type: ignore[attr-defined]
     assert text["Command"].split()[:4] == ["python", "-m", "paper_figures", name]
     assert ("--from" in text["Command"]) == bool(BY_NAME[name].sources)
+    assert text["Description"] == BY_NAME[name].shows and set(text["Origin"].split(" and ")) <= set(data.ORIGINS)
     identity = json.loads(text["Data"])
     assert {data.shown(data.paper_file(paper)) for paper in BY_NAME[name].paper} <= identity.keys()
     assert len(identity) > len(BY_NAME[name].paper), "the figure says nothing of our own data"
@@ -190,7 +191,7 @@ def test_published_rows_are_marked_as_such_in_the_figure(results: Path, tmp_path
     titles = []
     for wanted in (sources.cells("fig1", columns=()), sources.cells("fig6", columns=())):
         figure = style.new_figure(height_in=1.0)
-        drawing = command.Drawing(name="x", draw=lambda frame, figure=figure: figure, sources=(wanted,))
+        drawing = command.Drawing(name="x", shows="x", draw=lambda frame, figure=figure: figure, sources=(wanted,))
         command.render(drawing, [wanted.find("local")], tmp_path / "out")
         titles.append(figure.get_suptitle())
     assert titles == ["published rows of ours: local/fig1", ""]

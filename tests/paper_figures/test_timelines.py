@@ -7,15 +7,18 @@ from harness.metrics.timeline import Settlement as Settled
 from paper_figures import style, timeline_panels, timelines
 from paper_figures.data import NothingToDraw
 from paper_figures.timelines import Pair
+from tests.harness.metrics.timelines import settled
 from tests.paper_figures.frames import cells, cells_folder, timeline_folder
 
 
 def pair(name: str, saved: float, *, hit: bool = False, lost: bool = False) -> Pair:
     """A task of 10 s without speculation; `saved` is the share that its hit, or else luck, took off."""
     spans = (Span(lane=Lane.TOOL, start_s=0.0, end_s=1.0, turn=0, state="cancelled"),) if lost else ()
-    settled = (Settled(time_s=1.0, turn=0, outcome="ready_hit" if hit else "miss", is_executed=False),)
-    base = Timeline(duration_s=10.0, spans=(), settlements=(), posts_s=())
-    spec = Timeline(duration_s=10.0 * (1.0 - saved), spans=spans, settlements=settled, posts_s=())
+    outcome = "ready_hit" if hit else "miss"
+    event = settled(1.0, outcome=outcome)
+    calls = (Settled(confirmed_s=1.0, time_s=1.0, turn=0, outcome=outcome, is_executed=False, event=event),)
+    base = Timeline(start_s=0.0, duration_s=10.0, spans=(), settlements=(), posts_s=())
+    spec = Timeline(start_s=0.0, duration_s=10.0 * (1.0 - saved), spans=spans, settlements=calls, posts_s=())
     return Pair(task_id=name, base=base, spec=spec)
 
 
@@ -93,9 +96,3 @@ def test_all_panels_share_the_axis_of_time(tmp_path) -> None:
     with style.applied():
         figure = timeline_panels.draw(run, arm="client side")
     assert len(figure.axes) == 4 and len({axes.get_xlim() for axes in figure.axes}) == 1
-
-
-def test_spans_that_overlap_get_rows_of_their_own() -> None:
-    spans = [Span(lane=Lane.TOOL, start_s=a, end_s=b, turn=0) for a, b in ((0.0, 2.0), (1.0, 3.0), (2.0, 4.0))]
-    assert timeline_panels.stacked(spans) == [(0, 2), (1, 2), (0, 2)]
-    assert timeline_panels.stacked(spans[:1]) == [(0, 1)]

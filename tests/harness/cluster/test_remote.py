@@ -4,16 +4,25 @@ results as a run in this process."""
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from harness import job_runner
+from harness.cell import folder_of
+from harness.cluster.remote import RemoteJob
+from harness.jobs import jobs_of
 from harness.progress import attempts_in
+from precall import tools
+from precall.events import EventKind
 from tests.harness.cluster.fake_slurm import FakeSlurm
 from tests.harness.command_line import run_here
+from tests.harness.configs import cells_of
 
 SWEEP = (
     *("experiment=fig1", "scale=smoke", "backend=simulated", "tracker=disabled", "scale.num_agents=2"),
@@ -88,6 +97,40 @@ def test_a_job_that_slurm_preempts_is_queued_again_and_goes_on(
     for script in slurm.scripts:
         assert "#SBATCH --partition=gpu" in script
         assert "export HF_HUB_OFFLINE=1" in script
+
+
+def test_preemption_while_a_tools_code_runs_is_not_taken_for_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = jobs_of(cells_of(*SWEEP, f"output={tmp_path}"))[0]
+    run_cell, as_text = job_runner.run_cell, tools._as_text
+
+    async def run_preempted(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(job_runner, "run_cell", run_cell)
+        monkeypatch.setattr(tools, "_as_text", preempted)
+        return await run_cell(*args, **kwargs)
+
+    def preempted(returned: object) -> str:
+        monkeypatch.setattr(tools, "_as_text", as_text)
+        os.kill(os.getpid(), signal.SIGUSR2)
+        return as_text(returned)
+
+    def queue_again(*_: object) -> None:
+        sys.exit(-1)
+
+    handler = signal.signal(signal.SIGUSR2, queue_again)
+    try:
+        monkeypatch.setattr(job_runner, "run_cell", run_preempted)
+        with pytest.raises(SystemExit):
+            RemoteJob(job)()
+        assert signal.getsignal(signal.SIGUSR2) is queue_again
+    finally:
+        signal.signal(signal.SIGUSR2, handler)
+    assert not any(folder_of(cell).is_finished for cell in job.cells)
+    assert RemoteJob(job)().error is None
+    events = [event for cell in job.cells for run in folder_of(cell).read_events().values() for event in run]
+    settled = [event.data["is_error"] for event in events if event.kind is EventKind.CALL_SETTLED]
+    assert settled and not any(settled)
 
 
 def test_a_job_that_fails_says_why_and_the_others_go_on(

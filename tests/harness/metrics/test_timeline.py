@@ -1,6 +1,16 @@
 """Timelines of trajectories, against spans that were worked out by hand."""
 
-from harness.metrics.timeline import CONFIRMED, CUT_OFF, UNDIVIDED, Lane, Timeline, gaps, timelines_of
+from harness.metrics.timeline import (
+    CONFIRMED,
+    CUT_OFF,
+    UNDIVIDED,
+    Lane,
+    Span,
+    Timeline,
+    gaps,
+    rows_of,
+    timelines_of,
+)
 from precall.events import Event, EventKind
 from tests.harness.metrics.timelines import (
     asked,
@@ -117,3 +127,9 @@ def test_a_trajectory_that_has_not_ended_has_no_timeline() -> None:
 def test_gaps_are_what_no_interval_covers() -> None:
     assert gaps((0.0, 10.0), [(6.0, 7.0), (1.0, 3.0), (2.0, 4.0)]) == [(0.0, 1.0), (4.0, 6.0), (7.0, 10.0)]
     assert gaps((0.0, 1.0), [(0.0, 1.0)]) == []
+
+
+def test_spans_that_overlap_get_rows_of_their_own() -> None:
+    spans = [Span(lane=Lane.TOOL, start_s=a, end_s=b, turn=0) for a, b in ((0.0, 2.0), (1.0, 3.0), (2.0, 4.0))]
+    assert rows_of(spans) == [(0, 2), (1, 2), (0, 2)]
+    assert rows_of(spans[:1]) == [(0, 1)]

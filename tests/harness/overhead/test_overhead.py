@@ -5,7 +5,7 @@ from openai import AsyncOpenAI
 
 from harness.overhead import arms as overhead_arms
 from harness.overhead.__main__ import figures, instant_engine
-from harness.overhead.arms import arms
+from harness.overhead.arms import ARMS
 
 NAMES = ["streamed", "off", "on", "plain", "on_with_request", "streamed_again"]
 
@@ -19,10 +19,9 @@ async def test_all_arms_come_to_the_same_history(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(overhead_arms, "question", question)
     async with instant_engine() as url, AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as openai:
-        compared = arms(openai)
-        assert list(compared) == NAMES
-        for agent in compared.values():
-            await agent(2)
+        assert list(ARMS) == NAMES
+        for make in ARMS.values():
+            await make(openai)(2)
     told = [[{key: value for key, value in message.items() if value is not None} for message in h] for h in histories]
     assert [message["role"] for message in told[0]] == ["user", *["assistant", "tool"] * 2]
     assert told[0][2]["content"] == "value of a"
