@@ -287,8 +287,8 @@ class TrackerConfig:
 
 @dataclass(kw_only=True)
 class ScaleConfig:
-    """How much is run: blocks per setting, agents, tasks per agent, the tool latencies of latency sweeps, and the numbers
-    of samples and the pocket drafts of sweeps over samples."""
+    """How much is run: blocks per setting, agents, tasks per agent, the tool latencies of latency sweeps, and the
+    numbers of samples and the pocket drafts of sweeps over samples."""
 
     name: str = MISSING
     num_blocks: int = MISSING

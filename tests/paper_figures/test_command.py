@@ -13,7 +13,7 @@ from paper_figures import command, data, sources, style
 from paper_figures.__main__ import DRAWINGS
 from paper_figures.data import NothingToDraw
 from precall.errors import ConfigError
-from tests.paper_figures.frames import cells, cells_folder, given_cells, write_all
+from tests.paper_figures.frames import cells, cells_folder, engine_bench, given_cells, write_all
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_NAME = {drawing.name: drawing for drawing in DRAWINGS}
@@ -138,6 +138,21 @@ def test_cells_that_contradict_each_other_fail_the_command_and_no_other_figure(r
     assert end.value.code == 1
     assert printed.out.splitlines() == ["out/api_table.md"]
     assert printed.err.startswith("fig6_time_saved: ") and "twice; blocks must differ" in printed.err
+
+
+def test_a_record_in_an_older_form_costs_no_other_figure(results, monkeypatch, capsys) -> None:
+    bench = engine_bench()
+    del bench["reasoning_words"]
+    (results / "bench").mkdir()
+    (results / "bench" / "engine.json").write_text(json.dumps(bench))
+    (results / "paper").symlink_to(ROOT / "results" / "paper")
+    monkeypatch.setattr(sys, "argv", ["paper_figures", "--out", str(results / "out")])
+    with pytest.raises(SystemExit) as end:
+        command.main((BY_NAME["engine_agents"], BY_NAME["api_table"]))
+    printed = capsys.readouterr()
+    assert end.value.code == 0
+    assert printed.out.splitlines() == ["out/api_table.md"]
+    assert "not drawn: engine_agents: a record is not in this figure's form (KeyError" in printed.err
 
 
 @pytest.mark.parametrize(
