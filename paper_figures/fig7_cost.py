@@ -123,6 +123,7 @@ def _add_legends(figure: Figure, cells: pd.DataFrame, points: Sequence[Point]) -
 
 DRAWING = Drawing(
     name="fig7_cost",
+    shows="Time saved against what the draft's tokens cost, by samples; the paper's figure 7 beside it.",
     draw=draw,
     sources=(sources.cells("fig7_simulated", columns=COLUMNS),),
     paper=("fig7_cost",),

@@ -44,6 +44,7 @@ def draw(benches: Mapping[str, Any]) -> Figure:
 
 DRAWING = Drawing(
     name=NAME,
+    shows="What a simulated turn costs, from 1 to 1,024 agents.",
     draw=draw,
     sources=(sources.bench(NAME, command="make simulate-scaling", published="simulated"),),
 )

@@ -85,7 +85,8 @@ def bench(*names: str, command: str, published: str = "engine") -> Source:
         places=("bench", f"published/{published}"),
         load=load,
         files=lambda path: [file for name in names if (file := path / f"{name}.json").is_file()],
-        origins=lambda _: ["replayed"],  # the real engine, forced to recorded tokens
+        # Without a word: the real engine, forced to recorded tokens.
+        origins=lambda found: [each.get("origin", "replayed") for each in found.values()],
     )
 
 

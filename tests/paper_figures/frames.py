@@ -236,7 +236,7 @@ def scaling_bench() -> dict[str, Any]:
         }
         for num_agents in (1, 32, 1024)
     ]
-    return {"by_agents": rows, "provenance": {"cpu": "a processor"}}
+    return {"by_agents": rows, "provenance": {"cpu": "a processor"}, "origin": "modelled"}
 
 
 def bench_folder(folder: Path, **benches: dict[str, Any]) -> Path:
