@@ -99,6 +99,13 @@ simulate: $(STAMP) ## run the paper's grid on simulated engines, and say what it
 .PHONY: simulate-scaling
 simulate-scaling: $(STAMP) ## what a simulated turn costs, from 1 to 1024 agents
 	$(PYTHON) -m harness.backends.simulated.scaling
+	$(PYTHON) -m paper_figures simulate_scaling
+
+.PHONY: simulator-check
+simulator-check: $(STAMP) ## measure 54 cells, calibrate the simulator on a third of them, predict the others (15 minutes)
+	$(PYTHON) -m harness.run experiment=simulator_check scale=$(SCALE)
+	$(PYTHON) -m harness.simulator_check results/runs/$(SCALE)/simulator_check $(ARGS)
+	$(PYTHON) -m paper_figures simulator_check
 
 .PHONY: what-if
 what-if: $(STAMP) ## what speculation will bring and which draft to pick (ARGS='FOLDER', or ARGS='--G 2 --T 1.5 --draft ...')

@@ -158,6 +158,11 @@ def _external_server(
 
 def _simulated_server(config: Config, engine: SimulatedEngineConfig | None, name: str) -> SimulatedServerSettings:
     assert engine is not None, "schema.check wants it"
+    return SimulatedServerSettings(name=name, model=engine_model(config, engine))
+
+
+def engine_model(config: Config, engine: SimulatedEngineConfig) -> EngineModel:
+    """Return a simulated engine as the configuration's servers are limited."""
     rates = StepRates(
         step_s=engine.step_s,
         sequence_s=engine.sequence_s,
@@ -171,9 +176,7 @@ def _simulated_server(config: Config, engine: SimulatedEngineConfig | None, name
         num_blocks=engine.num_blocks,
         is_prefix_caching=config.backend.is_prefix_caching,
     )
-    return SimulatedServerSettings(
-        name=name, model=EngineModel(rates=rates, limits=limits, overhead_s=engine.overhead_s)
-    )
+    return EngineModel(rates=rates, limits=limits, overhead_s=engine.overhead_s)
 
 
 def _vllm_server(

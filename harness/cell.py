@@ -31,7 +31,7 @@ from harness.records import RunFolder
 from harness.replay.recorder import record
 from harness.replay.trajectories import RecordedTrajectory, write_trajectories
 from harness.runner import ArmRun, run_arm
-from harness.schema import BackendKind, Config, Speculation
+from harness.schema import BackendKind, Config, DraftKind, Speculation
 from harness.sweep import Cell
 from harness.workloads.swe_bench import write_predictions
 from precall.calls import CallKey, ToolCall, canonical_key
@@ -163,8 +163,10 @@ def _compare(
     for run in runs.values():
         check_drafts_answered(run.events)
         check_posts_taken(run.events)
-    if not draft_s:
+    if config.speculation.mode is Speculation.off:
         return metrics
+    if config.draft.kind is not DraftKind.model:  # what it will say, and when, is not known beforehand
+        return metrics | asdict(prediction(events, agents))
     recorded = build.trajectories_of(config, list(tasks))
     base_G = generations_s([runs["base-1"].events, runs["base-2"].events])
     spec_G = generations_s([runs["spec-1"].events, runs["spec-2"].events])

@@ -50,7 +50,7 @@ def _cells(record: dict[str, Any]) -> list[str]:
     return [
         record["experiment"],
         record["origin"],
-        record["speculation"],
+        record["speculation"] + (", adaptive" if record["is_adaptive"] else ""),
         record["draft"],
         record["draft_place"],
         str(record["num_samples"]),

@@ -27,7 +27,7 @@ from harness.display import Display
 from harness.jobs import Job, next_job, servers_of, servers_of_arms
 from harness.locks import held
 from harness.progress import Pace
-from harness.schema import Config, Speculation
+from harness.schema import Config, DraftKind, Speculation
 from harness.servers import ServerPool
 from harness.sweep import Cell
 from harness.tracking.trackers import Tracker, Trackers
@@ -38,7 +38,8 @@ POLL_S = 0.2
 
 
 def needs_draft_times(config: Config) -> bool:
-    return config.model.is_replay and config.speculation.mode is not Speculation.off
+    has_model = config.draft.kind is DraftKind.model
+    return config.model.is_replay and config.speculation.mode is not Speculation.off and has_model
 
 
 class JobRunner:

@@ -14,7 +14,8 @@ ServersOfArms = dict[str, list[build.ServerSettings]]
 
 
 def servers_of_arms(config: Config) -> ServersOfArms:
-    has_draft = config.speculation.mode is not Speculation.off and config.draft.place is not DraftPlace.elsewhere
+    without_server = (DraftPlace.elsewhere, DraftPlace.in_process)
+    has_draft = config.speculation.mode is not Speculation.off and config.draft.place not in without_server
     drafts = build.draft_servers(config) if has_draft else []
     targets = {"base": build.target_server(config), "spec": build.speculative_target_server(config)}
     return {arm: [target, *drafts] for arm, target in targets.items()}

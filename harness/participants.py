@@ -9,9 +9,10 @@ from harness import build
 from harness.backends.external_server import ExternalServer
 from harness.backends.protocol import ModelServer
 from harness.backends.simulated.model_server import SimulatedModelServer
-from harness.backends.simulated.participants import simulated_participants
+from harness.backends.simulated.participants import scripts_of, simulated_participants
 from harness.latency import Latency, LatencyInjector, LatencyKind
 from harness.metrics.costs import draft_price
+from harness.model_free_drafts import model_free_draft
 from harness.replay.models import ReplayDraft, ReplayTarget, TimedDraft
 from harness.replay.resident import ReplayResidentTarget
 from harness.replay.trajectories import RecordedTrajectory
@@ -48,7 +49,12 @@ async def participants(
     simulated = [server for server in servers if isinstance(server, SimulatedModelServer)]
     if simulated:
         yield simulated_participants(
-            config, tasks, simulated, speculation=speculation, latency=latency, draft_s=draft_s
+            config,
+            scripts_of(config, tasks),
+            simulated,
+            speculation=speculation,
+            latency=latency,
+            draft_s=draft_s,
         )
         return
     recorded = build.trajectories_of(config, list(tasks)) if config.model.is_replay else {}
@@ -56,6 +62,7 @@ async def participants(
     draft_clients = [client_of(server, config.draft.model) for server in servers[1:]]
     renderer = build.renderer_of(config.model) if recorded else None
     draft_renderer = build.renderer_of(config.draft.model) if recorded and draft_clients else None
+    make_model_free_draft = model_free_draft(config, recorded)
     policy = build.policy_of(config)
     limiter, switch, cap = ToolLimiter(), build.switch_of(config), None
     if config.speculation.max_draft_usd is not None and draft_clients:
@@ -67,7 +74,9 @@ async def participants(
         extra_body = {} if _is_external(servers[0]) else {"return_token_ids": True, "cache_salt": cache_salt}
         return ChatTarget(target_client, build.sampling_of(config.model, config.seed), extra_body)
 
-    def make_draft(trajectory: RecordedTrajectory | None, agent: int, cache_salt: str) -> Draft:
+    def make_draft(task: Task, trajectory: RecordedTrajectory | None, agent: int, cache_salt: str) -> Draft:
+        if make_model_free_draft is not None:
+            return make_model_free_draft(task.task_id)
         if config.draft.place is DraftPlace.elsewhere:
             assert trajectory is not None, "a draft elsewhere answers from a recording"
             return TimedDraft(trajectory, draft_s[trajectory.task_id])
@@ -93,7 +102,7 @@ async def participants(
         if speculation is Speculation.off:
             target = make_target(trajectory, cache_salt)
             return Participants(target=target, speculation=NoSpeculation(), executor=executor)
-        draft, publisher = make_draft(trajectory, agent, cache_salt), None
+        draft, publisher = make_draft(task, trajectory, agent, cache_salt), None
         if speculation is Speculation.engine:
             publisher = ToolCachePublisher(target_client, recorder)
             target = make_resident_target(trajectory, cache_salt, publisher)

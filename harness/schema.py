@@ -18,6 +18,13 @@ class DraftPlace(Enum):
     colocated = "colocated"  # a second server at work beside the target, on the same machine
     dedicated = "dedicated"  # servers at work on GPUs of their own, as in the paper
     given_to_target = "given_to_target"  # there is no draft: the target of the treatment has its hardware too
+    in_process = "in_process"  # with the agents: a draft without a model
+
+
+class DraftKind(Enum):
+    model = "model"
+    pattern = "pattern"  # what has followed in such places before: precall/drafts/pattern.py
+    oracle = "oracle"  # is told the recorded calls of the target: precall/drafts/oracle.py
 
 
 class Speculation(Enum):
@@ -85,11 +92,17 @@ class ModelConfig:
 
 @dataclass(kw_only=True)
 class DraftConfig:
+    """A draft. One without a model is in the agents' process, and `model` is its name alone. The oracle is right in a
+    share `alpha` of the calls, and answers after `delay_s`."""
+
     name: str = MISSING
+    kind: DraftKind = DraftKind.model
     place: DraftPlace = MISSING
     model: ModelConfig = field(default_factory=ModelConfig)
     num_samples: int = 1
     num_replicas: int = 1
+    alpha: float = 1.0
+    delay_s: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -108,6 +121,15 @@ class SimulatedEngineConfig:
 
 
 @dataclass(kw_only=True)
+class SimulatedCoreConfig:
+    """What the client takes of a core that it shares with the servers' messages and a colocated draft: for a request,
+    and for each token that comes. See harness/backends/simulated/core.py."""
+
+    client_s: float = 0.0
+    stream_token_s: float = 0.0
+
+
+@dataclass(kw_only=True)
 class BackendConfig:
     """Where the models run. `url` and `draft_url` name endpoints that run already (kind external); `api_key_env` and
     `draft_api_key_env` name the environment variables that hold their keys, and `max_retries` says how often a request
@@ -116,7 +138,8 @@ class BackendConfig:
     `is_residency` (O3) and `is_drafting` (O2, at most `num_speculative_tokens` a step) switch the engine side on: then
     the speculative arm has a server of its own with the tool cache, and the baseline one without, equal in all else.
 
-    Kind simulated has models of engines, `simulated_target` and `simulated_draft`, and takes no real time."""
+    Kind simulated has models of engines, `simulated_target` and `simulated_draft`, and takes no real time. With
+    `simulated_core` client, messages and a colocated draft share a core, as on a machine with two."""
 
     name: str = MISSING
     kind: BackendKind = BackendKind.vllm
@@ -134,6 +157,7 @@ class BackendConfig:
     is_drafting: bool = False
     num_speculative_tokens: int = 32
     start_timeout_s: float = 600.0
+    simulated_core: SimulatedCoreConfig | None = None
     simulated_target: SimulatedEngineConfig | None = None
     simulated_draft: SimulatedEngineConfig | None = None
 
@@ -334,24 +358,10 @@ def check(config: Config) -> None:
             f"{config.backend.kind.value}; the target can have the draft's hardware only where nothing is drafted, on "
             "servers that the harness starts. Use speculation=off and backend=vllm_baseline, or another draft.place."
         )
-    if speculates and config.draft.place is DraftPlace.elsewhere and not config.model.is_replay:
-        raise ConfigError(
-            f"draft.place is elsewhere and model {config.model.name} is live; a draft elsewhere answers from a "
-            "recording. Use draft=colocated, or a model that replays."
-        )
-    if config.model.is_replay != config.draft.model.is_replay and speculates:
-        raise ConfigError(
-            f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {config.draft.model.is_replay}; "
-            "both must replay or neither."
-        )
+    if speculates:
+        _check_draft(config)
     check_jobs(config.jobs)
     _check_workload(config)
-    draft = config.draft
-    if speculates and not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:
-        raise ConfigError(
-            f"draft.num_samples is {draft.num_samples} at draft.model.temperature 0: all samples would be alike. "
-            "Set the temperature above 0, or draft.num_samples to 1."
-        )
     backend = config.backend
     if config.speculation.mode is Speculation.engine and not backend.has_tool_cache:
         raise ConfigError(
@@ -373,6 +383,45 @@ def check(config: Config) -> None:
         )
     if backend.kind is BackendKind.external and not backend.url:
         raise ConfigError("backend.url is empty; an external backend needs the endpoint's address, which ends in /v1.")
+
+
+def _check_draft(config: Config) -> None:
+    draft = config.draft
+    has_model = draft.kind is DraftKind.model
+    if draft.place is DraftPlace.elsewhere and not config.model.is_replay:
+        raise ConfigError(
+            f"draft.place is elsewhere and model {config.model.name} is live; a draft elsewhere answers from a "
+            "recording. Use draft=colocated, or a model that replays."
+        )
+    if has_model and config.model.is_replay != draft.model.is_replay:
+        raise ConfigError(
+            f"model.is_replay is {config.model.is_replay} and draft.model.is_replay is {draft.model.is_replay}; "
+            "both must replay or neither."
+        )
+    if has_model == (draft.place is DraftPlace.in_process):
+        raise ConfigError(
+            f"draft.kind is {draft.kind.value} and draft.place is {draft.place.value}; a draft is in_process if and "
+            "only if it has no model. Use draft=pattern or draft=oracle, or another place."
+        )
+    if not has_model and draft.num_samples != 1:
+        raise ConfigError(
+            f"draft.num_samples is {draft.num_samples} and draft.kind is {draft.kind.value}, which gives one sample. "
+            "Leave it 1."
+        )
+    if not draft.model.is_replay and draft.num_samples > 1 and draft.model.temperature == 0.0:
+        raise ConfigError(
+            f"draft.num_samples is {draft.num_samples} at draft.model.temperature 0: all samples would be alike. "
+            "Set the temperature above 0, or draft.num_samples to 1."
+        )
+    if draft.kind is DraftKind.oracle and not config.model.is_replay:
+        raise ConfigError(
+            f"draft.kind is oracle and model {config.model.name} is live; an oracle is told the calls of a recording. "
+            "Use a model that replays."
+        )
+    if not 0.0 <= draft.alpha <= 1.0:
+        raise ConfigError(f"draft.alpha is {draft.alpha}; it must be in [0, 1].")
+    if not 0.0 <= draft.delay_s < float("inf"):
+        raise ConfigError(f"draft.delay_s is {draft.delay_s}; it must be 0 or more.")
 
 
 def _check_workload(config: Config) -> None:
@@ -408,10 +457,12 @@ def _check_simulated(config: Config) -> None:
             f"backend.kind is simulated and model {config.model.name} is live; a simulated engine follows "
             "trajectories. Use a model that replays."
         )
-    if config.speculation.mode is not Speculation.off and config.draft.place is DraftPlace.colocated:
+    is_colocated = config.speculation.mode is not Speculation.off and config.draft.place is DraftPlace.colocated
+    if is_colocated and config.backend.simulated_core is None:
         raise ConfigError(
-            "draft.place is colocated and backend.kind is simulated; simulated engines do not share a machine. Use "
-            "draft=elsewhere, or draft.place=dedicated."
+            "draft.place is colocated, backend.kind is simulated and backend.simulated_core is not given; then "
+            "simulated engines share nothing. Use backend=simulated_two_cores, draft=elsewhere or "
+            "draft.place=dedicated."
         )
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from harness.cell import folder_of
 from harness.metrics.statistics import block_interval, noise_floor_pct
 from harness.records import NUM_READERS, manifests_in
-from harness.schema import BackendKind, Config
+from harness.schema import BackendKind, Config, DraftKind
 from harness.sweep import Cell
 
 CELLS = "cells.parquet"
@@ -92,13 +92,14 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         "draft_place": config.draft.place.value,
         "num_samples": config.draft.num_samples,
         "speculation": config.speculation.mode.value,
+        "is_adaptive": config.speculation.is_adaptive,
         "is_residency": config.backend.is_residency,
         "is_drafting": config.backend.is_drafting,
         "origin": origin_of(config),
         "latency_kind": config.latency.kind,
         "latency_mean_g": config.latency.mean_g,
         "latency_mean_s": metrics["latency_mean_s"],
-        "hit_rate_set": config.workload.hit_rate if config.model.is_replay else None,
+        "hit_rate_set": _hit_rate_set(config),
     }
     for arm in ("base", "spec"):
         row[f"throughput_{arm}_tok_per_s"] = _mean(runs, arm, "throughput_tok_per_s")
@@ -112,6 +113,13 @@ def _mean(runs: dict[str, dict[str, Any]], arm: str, name: str) -> float | None:
     # A cell that was finished before a metric existed has not measured it.
     values: list[Any] = [run.get(name) for key, run in runs.items() if key.startswith(arm)]
     return None if None in values else fmean(values)
+
+
+def _hit_rate_set(config: Config) -> float | None:
+    """Return the share of calls that the draft is made to have; None where it has what it has."""
+    if config.draft.kind is DraftKind.oracle:
+        return config.draft.alpha
+    return config.workload.hit_rate if config.model.is_replay and config.draft.kind is DraftKind.model else None
 
 
 def origin_of(config: Config) -> str:
@@ -166,6 +174,8 @@ def _record(rows: Sequence[Row], noise_floor: float | None) -> dict[str, Any]:
         "draft_place": first["draft_place"],
         "num_samples": None if num_samples is None else int(num_samples),
         "speculation": first["speculation"],
+        # Rows that were written before it could be chosen have it off.
+        "is_adaptive": bool(first.get("is_adaptive", False)),
         "num_agents": int(first["num_agents"]),
         "origin": first["origin"],
         "latency_mean_g": _number(first["latency_mean_g"]),

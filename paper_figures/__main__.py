@@ -12,8 +12,11 @@ from paper_figures import (
     fig4_timeline_engine,
     fig5_hit_rate,
     fig6_time_saved,
+    fig7_cost,
     fig8_client_vs_engine,
     headroom,
+    simulate_scaling,
+    simulator_check,
     waste,
 )
 
@@ -26,6 +29,7 @@ DRAWINGS = (
     fig5_hit_rate.DRAWING,
     fig6_time_saved.MEASURED,
     fig6_time_saved.REPLAYED,
+    fig7_cost.DRAWING,
     fig8_client_vs_engine.DRAWING,
     engine_agents.DRAWING,
     engine_ablation.DRAWING,
@@ -35,6 +39,8 @@ DRAWINGS = (
     waste.REPLAYED,
     waste.BY_SAMPLES,
     draft_hardware.DRAWING,
+    simulator_check.DRAWING,
+    simulate_scaling.DRAWING,
     api_table.DRAWING,
 )
 

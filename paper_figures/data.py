@@ -25,14 +25,15 @@ class NothingToDraw(ConfigError):
     """A file is missing, or lacks what the figure needs. The message says what to run."""
 
 
-def load_cells(path: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the cells of the experiment folder `path`: one row is one block of one setting.
+def load_cells(path: Path, *, columns: Sequence[str] = (), command: str | None = None) -> pd.DataFrame:
+    """Return the cells of the folder `path`: one row is one block of one setting.
 
-    `columns` are those the figure cannot do without; each must be there, and measured in every row.
+    `columns` are those the figure cannot do without; each must be there, and measured in every row. `command` makes
+    them; by default that of the experiment with the folder's name.
     Raises NothingToDraw if there is nothing to draw, and ConfigError if a row cannot be told from another.
     """
     file = Path(path) / "cells.parquet"
-    name, command = shown(file), f"`python -m harness.run experiment={Path(path).name}`"
+    name, command = shown(file), f"`{command or f'python -m harness.run experiment={Path(path).name}'}`"
     if not file.is_file():
         raise NothingToDraw(f"{name} is missing; a figure draws recorded cells only. Run {command} first.")
     cells = pd.read_parquet(file)

@@ -55,7 +55,7 @@ class Found:
 def cells(*experiments: str, columns: Sequence[str]) -> Source:
     """The cells of the first of `experiments` that has any, with these columns."""
     return Source(
-        places=_folders(experiments, published=("pocket", "local")),
+        places=_folders(experiments, published=("pocket", "local", "simulated")),
         load=lambda path: data.load_cells(path, columns=columns),
         files=lambda path: [path / "cells.parquet"],
         origins=lambda frame: frame["origin"].unique(),
@@ -72,8 +72,9 @@ def runs(*experiments: str, mode: str) -> Source:
     )
 
 
-def bench(*names: str, command: str) -> Source:
-    """A folder with benches of these names, by name; the first must be there. `command` makes it."""
+def bench(*names: str, command: str, published: str = "engine") -> Source:
+    """A folder with benches of these names, by name; the first must be there. `command` makes it, and ours lies in the
+    folder `published` of what is published."""
 
     def load(path: Path) -> dict[str, Any]:
         found = {names[0]: data.load_bench(path / f"{names[0]}.json", command=command)}
@@ -81,10 +82,11 @@ def bench(*names: str, command: str) -> Source:
         return found | {name: data.load_bench(path / f"{name}.json", command=command) for name in others}
 
     return Source(
-        places=("bench", "published/engine"),
+        places=("bench", f"published/{published}"),
         load=load,
         files=lambda path: [file for name in names if (file := path / f"{name}.json").is_file()],
-        origins=lambda _: ["replayed"],  # the real engine, forced to recorded tokens
+        # Without a word: the real engine, forced to recorded tokens.
+        origins=lambda found: [each.get("origin", "replayed") for each in found.values()],
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from harness.schema import Config, ModelConfig, PricesConfig
+from harness.schema import Config, DraftKind, ModelConfig, PricesConfig
 from precall.errors import ConfigError
 from precall.events import Event, EventKind
 from precall.ledger import Ledger
@@ -13,7 +13,8 @@ def run_costs(config: Config, events: Iterable[Event]) -> Costs:
     """Return the costs of one run: of its target, and of the draft if one was asked."""
     events = list(events)
     is_drafted = any(event.kind is EventKind.DRAFT_STARTED for event in events)
-    draft = _listed_name(config.draft.model) if is_drafted else None
+    has_model = config.draft.kind is DraftKind.model
+    draft = _listed_name(config.draft.model) if is_drafted and has_model else None
     prices = token_prices(config.prices)
     return costs(Ledger.from_events(events), prices, target=_listed_name(config.model), draft=draft)
 

@@ -52,20 +52,23 @@ class Modelled:
 
 
 def build_trajectories(tasks: Sequence[Task], modelled: Modelled, seed: int) -> TrajectorySet:
-    """Return one trajectory per task. A task's trajectory depends on the seed and on nothing but that task."""
+    """Return one trajectory per task. A task's trajectory depends on the seed and on nothing but that task, and with
+    more samples it is the same with these in addition."""
     return TrajectorySet(
         origin="built",
         description=f"accepted answers; modelled: {modelled}; seed {seed}",
-        trajectories=tuple(_build(task, modelled, random.Random(f"{seed}/{task.task_id}")) for task in tasks),
+        trajectories=tuple(_build(task, modelled, f"{seed}/{task.task_id}") for task in tasks),
     )
 
 
-def _build(task: Task, modelled: Modelled, generator: random.Random) -> RecordedTrajectory:
+def _build(task: Task, modelled: Modelled, seed: str) -> RecordedTrajectory:
+    generator, of_more_samples = random.Random(seed), random.Random(f"{seed}/more samples")
+    of_samples = [generator, *[of_more_samples] * (modelled.num_samples - 1)]
     tools = task.make_tools()
     turns: list[RecordedTurn] = []
     for user_turn, calls in enumerate(task.reference_calls):
         for call in (*calls, None):
-            samples = [_draft_sample(call, tools, modelled.hit_rate, generator) for _ in range(modelled.num_samples)]
+            samples = [_draft_sample(call, tools, modelled.hit_rate, each) for each in of_samples]
             reasoning = _reasoning(modelled, generator)
             turns.append(
                 RecordedTurn(

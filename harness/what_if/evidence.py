@@ -64,7 +64,7 @@ def from_folders(paths: Sequence[Path]) -> Place:
     for path in paths:
         config, runs = read_run(path)
         configs.append(config)
-        tasks += evidence_of(runs, block_size=_block_size(path, config["backend"])).values()
+        tasks += evidence_of(runs, block_size=block_size_of(path, config["backend"])).values()
         num_prompt_tokens += _prompt_tokens(runs)
     settings = [
         (config["agent"]["num_agents"], config["draft"]["num_samples"], config["latency"], config["model"]["name"])
@@ -106,8 +106,8 @@ def origin_of(config: Mapping[str, Any]) -> str:
     return "replayed" if config["model"]["is_replay"] else "measured"
 
 
-def _block_size(path: Path, backend: Mapping[str, Any]) -> int | None:
-    """Return the tokens of a block of the target's prefix cache; None: it has none."""
+def block_size_of(path: Path, backend: Mapping[str, Any]) -> int | None:
+    """Return the tokens of a block of the target's prefix cache in the run at `path`; None: it has none."""
     if not backend["is_prefix_caching"]:
         return None
     if backend["kind"] == BackendKind.simulated.value:

@@ -42,6 +42,11 @@ class BatchingEngine:
     def kv(self) -> KVCache:
         return self._scheduler.kv
 
+    @property
+    def tokens_per_s(self) -> float:
+        """What is generated per second in the stretch that is planned."""
+        return self._num_steps * self._batch.num / (self.next_s - self._start_s) if self._num_steps else 0.0
+
     # From outside.
 
     def submit(

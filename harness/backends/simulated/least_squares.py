@@ -1,6 +1,6 @@
 """Fits positive parameters to data by least squares, and says how well each of them is known."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 Residuals = Callable[[Mapping[str, float]], NDArray[np.float64]]
 
-_STEP = 0.04  # relative, for derivatives: far above the grain that whole tokens give the residuals
+STEP = 0.04
+"""Relative step of derivatives: far above the grain that whole tokens give the residuals of the paper's cells."""
 _MAX_STEP = 0.7  # of a logarithm
 _NUM_DAMPINGS = 6
 
@@ -32,7 +33,7 @@ class Fit:
     @property
     def covariance(self) -> NDArray[np.float64]:
         num, num_parameters = self.jacobian.shape
-        variance = max(1.0, self.cost / (num - num_parameters))
+        variance = max(1.0, self.cost / max(1, num - num_parameters))
         return np.asarray(variance * np.linalg.pinv(self.jacobian.T @ self.jacobian), dtype=np.float64)
 
     @property
@@ -50,21 +51,24 @@ def fit(
     start: Mapping[str, float],
     *,
     max_iterations: int = 20,
+    step: float = STEP,
     on_iteration: Callable[[float, Mapping[str, float]], None] = lambda *_: None,
 ) -> Fit:
     """Minimise the sum of squares of `residuals` over the logarithms of the parameters (Levenberg-Marquardt, with
-    derivatives by differences). It ends when an iteration gains less than half a percent."""
-    names, damping = list(start), 0.01
+    derivatives by differences of the relative size `step`; where residuals jump and that gains nothing, one
+    parameter after the other is moved by `step`). It ends when an iteration gains less than half a percent."""
+    damping = 0.01
     parameters = dict(start)
     values = residuals(parameters)
-    jacobian = _jacobian(residuals, parameters, values, names)
+    jacobian = _jacobian(residuals, parameters, values, step)
     for _ in range(max_iterations):
         found = _descend(residuals, parameters, values, jacobian, damping)
+        found = found or _move_one_by_one(residuals, parameters, values, step)
         if found is None:
             break
         gain = values @ values - found[1] @ found[1]
         parameters, values, damping = found
-        jacobian = _jacobian(residuals, parameters, values, names)
+        jacobian = _jacobian(residuals, parameters, values, step)
         on_iteration(float(values @ values), parameters)
         if gain < 0.005 * (values @ values):
             break
@@ -72,10 +76,10 @@ def fit(
 
 
 def _jacobian(
-    residuals: Residuals, parameters: dict[str, float], values: NDArray[np.float64], names: Sequence[str]
+    residuals: Residuals, parameters: dict[str, float], values: NDArray[np.float64], step: float
 ) -> NDArray[np.float64]:
-    columns = [residuals({**parameters, name: parameters[name] * np.exp(_STEP)}) - values for name in names]
-    return np.stack(columns, axis=1) / _STEP
+    columns = [residuals({**parameters, name: parameters[name] * np.exp(step)}) - values for name in parameters]
+    return np.stack(columns, axis=1) / step
 
 
 def _descend(
@@ -98,3 +102,18 @@ def _descend(
             return tried, found, max(damping / 4.0, 1e-4)
         damping *= 6.0
     return None
+
+
+def _move_one_by_one(
+    residuals: Residuals, parameters: dict[str, float], values: NDArray[np.float64], step: float
+) -> tuple[dict[str, float], NDArray[np.float64], float] | None:
+    """Return parameters of which those were moved by `step` that thereby are better, or None where none is."""
+    best, has_gained = parameters, False
+    for name in parameters:
+        for change in (-step, step):
+            tried = {**best, name: best[name] * float(np.exp(change))}
+            found = residuals(tried)
+            if found @ found < values @ values:
+                best, values, has_gained = tried, found, True
+                break
+    return (best, values, 0.01) if has_gained else None

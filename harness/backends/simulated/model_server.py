@@ -11,6 +11,7 @@ from harness.backends.metrics_endpoint import (
     PREFIX_CACHE_HITS,
     STEPS,
 )
+from harness.backends.simulated.core import OnCore
 from harness.backends.simulated.rates import EngineModel
 from harness.backends.simulated.server import SimulatedServer
 
@@ -34,9 +35,9 @@ class SimulatedModelServer:
     def base_url(self) -> str:
         return f"simulated://{self.settings.name}/v1"
 
-    def fresh(self) -> SimulatedServer:
+    def fresh(self, place: OnCore | None = None) -> SimulatedServer:
         """Return a new engine, whose counters `counters` gives from now on."""
-        self._server = SimulatedServer(self.settings.model)
+        self._server = SimulatedServer(self.settings.model, place)
         return self._server
 
     async def counters(self) -> dict[str, float]:

@@ -47,13 +47,14 @@ class SimulatedTarget:
         index, self._next_turn = self._next_turn, self._next_turn + 1
         script, server = self._script, self._server
         sent_s = now_s()
-        await asyncio.sleep(server.overhead_s)
+        await server.carry_request()
         sequence = await server.generate(
             script.path(messages), script.turns[index].num_tokens, key=script.generated_key(index)
         )
-        await asyncio.sleep(server.overhead_s)
+        ended_s = now_s()
+        await server.carry_answer()
         assert sequence.first_token_s is not None, "a sequence that has ended gave a first token"
-        first_token_s = sequence.first_token_s + server.overhead_s
+        first_token_s = sequence.first_token_s + (now_s() - ended_s)  # it travels as long as the last
         yield generation_of(
             script,
             index,
@@ -80,6 +81,7 @@ class SimulatedDraft:
         sent_s = now_s()
         path = self._script.path(messages)
         num_prompt_tokens = sum(segment.num_tokens for segment in path)
+        await self._server.carry_request()  # one request, of which each sample is a choice
         asked = [asyncio.create_task(self._ask(path, length, by_length[length])) for length in sorted(by_length)]
         try:
             for group in asyncio.as_completed(asked):
@@ -98,7 +100,6 @@ class SimulatedDraft:
             await asyncio.gather(*asked, return_exceptions=True)
 
     async def _ask(self, path: tuple[Segment, ...], num_tokens: int, numbers: list[int]) -> list[int]:
-        await asyncio.sleep(self._server.overhead_s)
         await self._server.generate(path, num_tokens, num_samples=len(numbers))
-        await asyncio.sleep(self._server.overhead_s)
+        await self._server.carry_answer()
         return numbers

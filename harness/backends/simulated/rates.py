@@ -72,7 +72,7 @@ class EngineLimits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineModel:
     """One simulated engine: its steps, its limits, and the seconds that a message takes between client and engine, one
-    way (the `o` of precall.cost_model.engine, paid twice per request)."""
+    way (the `o` of precall.cost_model.engine, paid twice per request); on a SharedCore, what one takes of it."""
 
     rates: StepRates
     limits: EngineLimits = EngineLimits()

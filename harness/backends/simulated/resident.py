@@ -65,14 +65,14 @@ class SimulatedResidentTarget:
         sent_s = now_s()
         generation = None
         try:
-            await asyncio.sleep(self._server.overhead_s)
+            await self._server.carry_request()
             run.begin(self._script.path(messages))
             while generation is None or generation.is_continued:
                 if generation is not None:
                     yield generation
                 ended = await run.told.get()
                 self._next_turn = ended.turn + 1
-                await asyncio.sleep(ended.ended_s + self._server.overhead_s - now_s())
+                await self._server.carry_answer(ended.ended_s)
                 # As in precall.resident_target: a turn is sent when the one before has ended, its first token unseen.
                 generation = generation_of(
                     self._script,

@@ -55,6 +55,14 @@ def test_another_seed_builds_others(tasks: list[Task]) -> None:
     assert not any(ours == theirs for ours, theirs in pairs)
 
 
+def test_more_samples_change_nothing_but_the_samples(tasks: list[Task]) -> None:
+    one, five = build(tasks[:20]), build(tasks[:20], num_samples=5)
+    for alone, others in zip(one.trajectories, five.trajectories, strict=True):
+        assert {len(turn.draft_samples) for turn in others.turns} == {5}
+        first = [replace(turn, draft_samples=turn.draft_samples[:1]) for turn in others.turns]
+        assert list(alone.turns) == first
+
+
 def test_the_trajectory_of_a_task_does_not_depend_on_the_other_tasks(tasks: list[Task]) -> None:
     together = {trajectory.task_id: trajectory for trajectory in build(tasks[:20]).trajectories}
     for task in reversed(tasks[:20]):

@@ -73,7 +73,10 @@ def test_an_adaptive_experiment_leaves_out_a_draft_that_is_always_wrong(tmp_path
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("draft=colocated",), "draft.place is colocated and backend.kind is simulated"),
+        (
+            ("draft=colocated",),
+            "draft.place is colocated, backend.kind is simulated and backend.simulated_core is not given",
+        ),
         (("backend.simulated_draft=null",), "backend.simulated_target or backend.simulated_draft is not given"),
         (("model=gpt_oss_120b", "draft=xlam2_8b"), "model gpt_oss_120b is live"),
     ],
