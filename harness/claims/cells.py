@@ -14,7 +14,7 @@ from harness.metrics.statistics import block_interval
 from harness.tables import CELLS, noise_floor_pct
 from precall.errors import ConfigError
 
-SCALES = ("paper", "local", "smoke")
+SCALES = ("paper", "full", "local", "smoke")
 """Folders of results/runs, from the largest scale to the smallest."""
 
 
