@@ -25,6 +25,9 @@ from harness.what_if.evidence import block_size_of, read_run
 from precall.errors import ConfigError
 from precall.events import Event, EventKind
 
+_NO_SWEEPS: dict[str, list[Any]] = {"num_samples": [], "drafts": []}
+"""What a cell's scale need not have: it says which cells there are, not what one is."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasuredCell:
@@ -94,7 +97,8 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 def _open(folder: Path, row: Mapping[str, Any]) -> _Opened:
     path = folder / row["cell_id"]
     raw, runs = read_run(path)
-    config = replace(to_config(OmegaConf.merge(OmegaConf.structured(Config), raw)), output=str(folder))
+    node = OmegaConf.merge(OmegaConf.structured(Config), {"scale": _NO_SWEEPS}, raw)
+    config = replace(to_config(node), output=str(folder))
     if config.speculation.mode is Speculation.off:
         raise ConfigError(f"{path} compares the baseline with itself; there is no time saved to predict.")
     if config.draft.kind is not DraftKind.model:
