@@ -120,12 +120,12 @@ def test_figures_are_shown_as_images(copied: OfflineRun) -> None:
 
 
 def test_a_second_copy_takes_the_place_of_the_first(copied: OfflineRun, tmp_path: Path) -> None:
-    num_copies = len(copies(tmp_path))
+    num_copies, run_id = len(copies(tmp_path)), copied.run.run_id
     (tmp_path / "report.html").write_text("<p>newer</p>")
     again = copy_results(nodes(tmp_path), CONSOLE, tmp_path)
     (run,) = runs_in(tmp_path / "runs" / "smoke")
     assert again is not None and again.folder is not None and again.folder.samefile(run.folder)
-    assert run.run.run_id == copied.run.run_id
+    assert run.run.run_id == run_id
     assert run.artifacts["report"]["report.html"].read_text() == "<p>newer</p>"
     assert len(copies(tmp_path)) == num_copies
 
