@@ -9,6 +9,11 @@ lock=$here/$platform.txt
 
 log() { echo "setup: $*" >&2; }
 
+if [ -L "$(dirname "$venv")" ]; then
+    log "$(dirname "$venv") is a link, to an environment that another checkout may be at work with; run make there, or remove the link"
+    exit 1
+fi
+
 make_venv() {
     local python
     for python in "${PYTHON_BASE:-}" python3.11 python3; do
