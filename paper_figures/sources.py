@@ -55,7 +55,7 @@ class Found:
 def cells(*experiments: str, columns: Sequence[str]) -> Source:
     """The cells of the first of `experiments` that has any, with these columns."""
     return Source(
-        places=_folders(experiments, published=("pocket", "local", "simulated")),
+        places=_folders(experiments, published=("reproduce", "pocket", "local", "simulated")),
         load=lambda path: data.load_cells(path, columns=columns),
         files=lambda path: [path / "cells.parquet"],
         origins=lambda frame: frame["origin"].unique(),
@@ -65,7 +65,7 @@ def cells(*experiments: str, columns: Sequence[str]) -> Source:
 def runs(*experiments: str, mode: str) -> Source:
     """The timelines of a cell of the first of `experiments` that has one with this mode of speculation."""
     return Source(
-        places=_folders(experiments, published=("smoke",)),
+        places=_folders(experiments, published=("smoke", "reproduce")),
         load=lambda path: timelines.load(path, mode=mode),
         files=lambda path: timelines.files(path, mode=mode),
         origins=lambda run: [run.cell["origin"]],

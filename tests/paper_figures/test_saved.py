@@ -71,6 +71,16 @@ def test_figure_6_shows_our_points_and_the_papers_and_says_which_are_which() -> 
     assert "replayed, 8 agents" in words and "published, read off the figure" in words and "G = 0.5 s" in words
 
 
+def test_the_third_live_draft_is_that_of_figure_1() -> None:
+    live = {"hit_rate_set": None, "origin": "measured"}
+    with style.applied():
+        figure = fig6_time_saved.draw_live(
+            cells(**live, draft="pocket_s"), cells(**live, draft="pocket_m"), data.load_paper("fig6_time_saved_client")
+        )
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [label.split(":")[0] for label in labels[:2]] == ["pocket_s", "pocket_m"]
+
+
 def test_what_the_engine_side_adds_is_the_difference_within_each_block() -> None:
     points = fig8_client_vs_engine.added_points(client_and_engine_cells())
     assert [(latency_s, interval.mid) for latency_s, interval in points] == [(0.0, 3.0), (0.5, 3.0), (1.0, 3.0)]
