@@ -48,18 +48,21 @@ def render(drawing: Drawing, found: Sequence[Found], out: Path) -> tuple[Path, .
 
 
 def find(drawing: Drawing, scale: str, paths: Sequence[Path] | None = None) -> list[Found]:
-    """Return what there is of a figure's sources, at `paths` if there are any. Raises NothingToDraw if one is missing,
-    or if only some would be yours: what is compared must come from one machine."""
+    """Return what there is of a figure's sources, at `paths` if there are any. What is compared must come from one
+    machine: where only some are yours, all are the published ones. Raises NothingToDraw if one is missing."""
     if paths:
         return [source.at(path) for source, path in zip(drawing.sources, paths, strict=True)]
     found = [source.find(scale) for source in drawing.sources]
-    if len({each.is_published for each in found}) > 1:
+    if len({each.is_published for each in found}) == 1 or not found:
+        return found
+    try:
+        return [source.find(scale, is_published=True) for source in drawing.sources]
+    except NothingToDraw as error:
         own, published = (next(each.path for each in found if each.is_published is kind) for kind in (False, True))
         raise NothingToDraw(
             f"{data.shown(own)} is yours and {data.shown(published)} is published; both must come from one machine. "
             f"Run `python -m harness.run experiment={published.name}`, or name folders with --from."
-        )
-    return found
+        ) from error
 
 
 def main(drawings: Sequence[Drawing]) -> None:

@@ -22,10 +22,11 @@ class Source:
     files: Callable[[Path], Sequence[Path]]
     origins: Callable[[Any], Iterable[str]]
 
-    def find(self, scale: str) -> "Found":
-        """Return what the first place has that can be drawn. Raises NothingToDraw, with what the very first lacks."""
+    def find(self, scale: str, *, is_published: bool = False) -> "Found":
+        """Return what the first place has that can be drawn, of all or of those that came with the checkout. Raises
+        NothingToDraw, with what the very first lacks."""
         reasons: list[str] = []
-        for place in self.places:
+        for place in (place for place in self.places if place.startswith("published/") or not is_published):
             try:
                 return self.at(data.RESULTS / place.format(scale=scale))
             except NothingToDraw as reason:

@@ -200,6 +200,13 @@ def test_your_own_cells_are_not_compared_with_published_ones(results: Path) -> N
     assert [each.is_published for each in command.find(BY_NAME["draft_hardware"], "local")] == [False, False]
 
 
+def test_where_one_of_two_is_not_yours_both_are_the_published_ones(results: Path) -> None:
+    cells_folder(results / "runs/local/fig1", cells())
+    cells_folder(results / "published/local/fig1", cells())
+    cells_folder(results / "published/local/target_hardware", given_cells())
+    assert [each.is_published for each in command.find(BY_NAME["draft_hardware"], "local")] == [True, True]
+
+
 def test_published_rows_are_marked_as_such_in_the_figure(results: Path, tmp_path: Path) -> None:
     cells_folder(results / "published/local/fig1", cells())
     cells_folder(results / "runs/local/fig6", cells())
