@@ -90,9 +90,10 @@ def main(drawings: Sequence[Drawing]) -> None:
         except ConfigError as error:
             wrong.append(f"{drawing.name}: {error}")
         except (LookupError, TypeError, ValueError, OSError) as error:
-            # An edge: a record that is broken, or older than this figure, must not cost the others their drawing.
-            found = f"{type(error).__name__}: {error}"
-            missing.append(f"not drawn: {drawing.name}: a record is not in this figure's form ({found}); make it anew.")
+            # An edge: a record that is broken must not cost the others their drawing; the command fails all the same.
+            wrong.append(
+                f"{drawing.name}: {type(error).__name__}: {error}. Make its records anew, or correct the figure."
+            )
     for line in (*missing, *wrong):
         print(line, file=sys.stderr)
     sys.exit(1 if wrong or (missing and arguments.names) else 0)

@@ -66,11 +66,15 @@ def check_alike(cells: pd.DataFrame, columns: Sequence[str], *, may_differ: str)
         )
 
 
-def load_bench(file: Path, *, command: str) -> dict[str, Any]:
-    """Return what a bench has kept in `file`; `command` makes one. Raises NothingToDraw if there is none."""
+def load_bench(file: Path, *, command: str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a bench has kept in `file`; `command` makes one. Raises NothingToDraw if there is none, or it lacks
+    one of `keys`, as one in an older form does."""
     if not file.is_file():
         raise NothingToDraw(f"{shown(file)} is missing; a figure draws recorded benches only. Run `{command}` first.")
-    return json.loads(file.read_text(encoding="utf-8"))
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    if missing := [key for key in keys if key not in kept]:
+        raise NothingToDraw(f"{shown(file)} lacks {missing}; the figure needs them. Run `{command}` again.")
+    return kept
 
 
 def load_paper(name: str) -> pd.DataFrame:

@@ -116,6 +116,6 @@ DRAWING = Drawing(
     name="engine_agents",
     shows="The engine side at 1 to 32 agents, as ratios to separate requests on a stock server.",
     draw=draw,
-    sources=(sources.bench("engine", "no_reasoning", command="make bench-engine"),),
+    sources=(sources.bench("engine", "no_reasoning", command="make bench-engine", keys=("reasoning_words",)),),
     paper=(PAPER,),
 )

@@ -73,14 +73,13 @@ def runs(*experiments: str, mode: str) -> Source:
     )
 
 
-def bench(*names: str, command: str, published: str = "engine") -> Source:
-    """A folder with benches of these names, by name; the first must be there. `command` makes it, and ours lies in the
-    folder `published` of what is published."""
+def bench(*names: str, command: str, keys: Sequence[str] = (), published: str = "engine") -> Source:
+    """A folder with benches of these names, by name, each with `keys`; the first must be there. `command` makes it, and
+    ours lies in the folder `published` of what is published."""
 
     def load(path: Path) -> dict[str, Any]:
-        found = {names[0]: data.load_bench(path / f"{names[0]}.json", command=command)}
-        others = [name for name in names[1:] if (path / f"{name}.json").is_file()]
-        return found | {name: data.load_bench(path / f"{name}.json", command=command) for name in others}
+        there = [name for name in names if name == names[0] or (path / f"{name}.json").is_file()]
+        return {name: data.load_bench(path / f"{name}.json", command=command, keys=keys) for name in there}
 
     return Source(
         places=("bench", f"published/{published}"),

@@ -13,7 +13,7 @@ from paper_figures import command, data, sources, style
 from paper_figures.__main__ import DRAWINGS
 from paper_figures.data import NothingToDraw
 from precall.errors import ConfigError
-from tests.paper_figures.frames import cells, cells_folder, engine_bench, given_cells, write_all
+from tests.paper_figures.frames import bench_folder, cells, cells_folder, engine_bench, given_cells, write_all
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_NAME = {drawing.name: drawing for drawing in DRAWINGS}
@@ -140,19 +140,27 @@ def test_cells_that_contradict_each_other_fail_the_command_and_no_other_figure(r
     assert printed.err.startswith("fig6_time_saved: ") and "twice; blocks must differ" in printed.err
 
 
-def test_a_record_in_an_older_form_costs_no_other_figure(results, monkeypatch, capsys) -> None:
-    bench = engine_bench()
-    del bench["reasoning_words"]
-    (results / "bench").mkdir()
-    (results / "bench" / "engine.json").write_text(json.dumps(bench))
+def test_a_bench_in_an_older_form_leaves_the_place_to_the_published_one(results) -> None:
+    older = {key: value for key, value in engine_bench().items() if key != "reasoning_words"}
+    bench_folder(results / "bench", engine=older)
+    with pytest.raises(
+        NothingToDraw, match=r"bench/engine.json lacks \['reasoning_words'\].*Run `make bench-engine` again"
+    ):
+        command.find(BY_NAME["engine_agents"], "local")
+    bench_folder(results / "published/engine", engine=engine_bench())
+    assert [each.is_published for each in command.find(BY_NAME["engine_agents"], "local")] == [True]
+
+
+def test_a_record_that_is_broken_fails_the_command_and_no_other_figure(results, monkeypatch, capsys) -> None:
+    bench_folder(results / "bench", engine=engine_bench() | {"rows": None})
     (results / "paper").symlink_to(ROOT / "results" / "paper")
     monkeypatch.setattr(sys, "argv", ["paper_figures", "--out", str(results / "out")])
     with pytest.raises(SystemExit) as end:
         command.main((BY_NAME["engine_agents"], BY_NAME["api_table"]))
     printed = capsys.readouterr()
-    assert end.value.code == 0
+    assert end.value.code == 1
     assert printed.out.splitlines() == ["out/api_table.md"]
-    assert "not drawn: engine_agents: a record is not in this figure's form (KeyError" in printed.err
+    assert printed.err.startswith("engine_agents: TypeError: ")
 
 
 @pytest.mark.parametrize(
