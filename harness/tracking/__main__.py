@@ -25,6 +25,7 @@ def copy_results(nodes: Sequence[Any], console: Console, results: Path = RESULTS
     account and the configuration wants one."""
     experiments = experiments_of(nodes)
     if experiments[0].config.tracker.mode is TrackerMode.disabled:
+        console.print("W&B is switched off (tracker=disabled): nothing was copied.")
         return None
     check_login(experiments[0].config)
     copied = copy(experiments, results, WandbRuns(lambda text: console.print(text, markup=False, soft_wrap=True)))
