@@ -144,7 +144,7 @@ kill-check: $(STAMP) ## kill a simulated sweep at random moments, and hold its t
 	$(PYTHON) -m harness.kill_check $(ARGS)
 
 .PHONY: overhead
-overhead: $(STAMP) ## measure what the client adds to a turn at 256 agents, speculation on and off (ARGS='--blocks 6')
+overhead: $(STAMP) ## measure what the client adds to a turn at 256 agents, speculation on and off (ARGS='--agents N --turns N --blocks N')
 	$(PYTHON) -m harness.overhead $(ARGS)
 
 .PHONY: ablation

@@ -116,8 +116,8 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m harness.overhead")
     parser.add_argument("--agents", type=int, default=256)
-    parser.add_argument("--turns", type=int, default=4, help="turns of each agent, in each arm of each block")
-    parser.add_argument("--blocks", type=int, default=6)
+    parser.add_argument("--turns", type=int, default=3, help="turns of each agent, in each arm of each block")
+    parser.add_argument("--blocks", type=int, default=5)
     asked = parser.parse_args()
     load = os.getloadavg()[0]
     blocks = asyncio.run(measure(asked.agents, asked.turns, asked.blocks))
